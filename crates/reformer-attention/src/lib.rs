@@ -1,0 +1,1 @@
+//! Full, local and LSH attention, forward, backward and one-step decode.

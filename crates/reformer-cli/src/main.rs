@@ -1,0 +1,2 @@
+//! The binary `reformer`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Generating with Reformers: sampling chain, decode loop, conversations.

@@ -1,0 +1,1 @@
+//! Locality-sensitive hashing: random planes, buckets, sorting, chunks, nearest neighbours.

@@ -1,0 +1,1 @@
+//! The Reformer language model: configuration, parameters, forward, reverse, decode, Hugging Face directories.

@@ -1,0 +1,1 @@
+//! Reversible residual couplings and sequences, generic over their two functions.

@@ -1,0 +1,1 @@
+//! The numerics floor of reformer: matrices, products, SIMD, layers' arithmetic, addressed randomness.

@@ -1,0 +1,1 @@
+//! Text for Reformers: bytes or BPE, chat templates, stream decoding, dialogue corpora.

@@ -1,0 +1,1 @@
+//! Training Reformers: recipes, packing, optimizers, schedules, checkpoints, events, evaluation.

@@ -1,0 +1,1 @@
+//! Reformer in Rust: LSH attention and reversible layers for very long sequences.
