@@ -1,0 +1,69 @@
+//! How well does hashing find the nearest neighbours, and what does it save?
+//!
+//! ```text
+//! cargo run --release -p reformer-lsh --example neighbours
+//! ```
+//!
+//! 20,000 vectors in 200 clouds of directions are hashed into tables; each of 500 queries is compared only with the
+//! vectors that share a bucket with it in some round. Recall@10 is the part of the 10 true neighbours that it finds.
+//! More rounds: more found, more compared. More buckets: the opposite.
+
+#![allow(clippy::print_stdout, reason = "an example talks to its reader")]
+
+use std::{error::Error, time::Instant};
+
+use reformer_lsh::{
+    BucketCount, Rotations,
+    knn::{self, Similarity},
+    lookup::Lookup,
+};
+use reformer_tensor::{Address, Cpu, Matrix, Purpose};
+
+const DIM: usize = 64;
+const CLOUDS: usize = 200;
+
+/// `rows` vectors, each a cloud's centre plus half as much noise.
+fn clouds(centres: &Matrix, rows: usize, seed: u64) -> Matrix {
+    let mut x = Matrix::zeros(rows, DIM);
+    address(seed).fill_normal(x.as_mut_slice());
+    for t in 0..rows {
+        let centre = centres.row(t % CLOUDS);
+        for (v, c) in x.row_mut(t).iter_mut().zip(centre) {
+            *v = c + 0.5 * *v;
+        }
+    }
+    x
+}
+
+fn address(seed: u64) -> Address {
+    Address { seed, step: 0, layer: 0, purpose: Purpose::Corpus }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let cpu = Cpu::new(std::thread::available_parallelism()?.get())?;
+    let mut centres = Matrix::zeros(CLOUDS, DIM);
+    address(0).fill_normal(centres.as_mut_slice());
+    let (base, queries) = (clouds(&centres, 20_000, 1), clouds(&centres, 500, 2));
+
+    let start = Instant::now();
+    let truth = knn::exact(&cpu, base.view(), queries.view(), 10, Similarity::Cosine)?;
+    println!("exact search: {} comparisons a query, {:.1?}\n", base.rows(), start.elapsed());
+
+    println!("buckets  rounds  recall@10  compared  time");
+    for buckets in [16, 64, 256] {
+        for rounds in [1, 4, 16] {
+            let family = Rotations::draw(0, 0, 0, DIM, rounds, &BucketCount::new(&[buckets])?)?;
+            let lookup = Lookup::build(&cpu, base.view(), family, Similarity::Cosine)?;
+            let start = Instant::now();
+            let found = lookup.query(&cpu, queries.view(), 10)?;
+            let time = start.elapsed();
+            let compared = found.candidates.iter().sum::<usize>() as f64;
+            println!(
+                "{buckets:7}  {rounds:6}  {:9.3}  {:7.1}%  {time:.1?}",
+                knn::recall(&truth, &found.neighbours),
+                100.0 * compared / (queries.rows() * base.rows()) as f64,
+            );
+        }
+    }
+    Ok(())
+}

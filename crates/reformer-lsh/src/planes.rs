@@ -1,0 +1,101 @@
+//! The sign hash of random hyperplanes: bit `i` of the bucket says on which side of plane `i` the vector lies.
+//!
+//! `bucket = Σ_i 2^i · [x·r_i > 0]`. Two vectors at angle θ agree in one bit with probability `1 − θ/π`.
+//! Coarser per plane than the cross-polytope hash, but `n` planes make `2^n` buckets with `n` columns.
+//!
+//! # Shapes
+//! - `x: [len, dim]`, directions `[dim, rounds, planes]`
+
+use reformer_tensor::View;
+
+use crate::{
+    error::{LshError, Result},
+    family::HashFamily,
+    rotations::{check_shape, draw_directions},
+};
+
+/// Normal vectors of the planes of all rounds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planes {
+    dim: usize,
+    rounds: usize,
+    planes: usize,
+    data: Vec<f32>,
+}
+
+impl Planes {
+    /// The most planes of one round: 2^24 buckets.
+    pub const MAX: usize = 24;
+
+    /// Draws `planes` normal vectors for each round at the address (seed, layer, head, round).
+    pub fn draw(seed: u64, layer: u32, head: u32, dim: usize, rounds: usize, planes: usize) -> Result<Self> {
+        check_planes(planes)?;
+        let data = draw_directions(seed, layer, head, dim, rounds, planes)?;
+        Ok(Self { dim, rounds, planes, data })
+    }
+
+    /// Takes normal vectors laid out `[dim, rounds, planes]`.
+    pub fn given(dim: usize, rounds: usize, planes: usize, data: Vec<f32>) -> Result<Self> {
+        check_planes(planes)?;
+        check_shape(dim, rounds)?;
+        let expected = dim * rounds * planes;
+        if data.len() != expected {
+            return Err(LshError::RotationShape { got: data.len(), expected, dim, rounds, columns: planes });
+        }
+        Ok(Self { dim, rounds, planes, data })
+    }
+}
+
+fn check_planes(planes: usize) -> Result<()> {
+    if (1..=Planes::MAX).contains(&planes) {
+        Ok(())
+    } else {
+        Err(LshError::PlaneCount { got: planes, limit: Planes::MAX })
+    }
+}
+
+impl HashFamily for Planes {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn rounds(&self) -> usize {
+        self.rounds
+    }
+
+    fn columns(&self) -> usize {
+        self.planes
+    }
+
+    fn num_buckets(&self) -> usize {
+        1 << self.planes
+    }
+
+    fn directions(&self) -> View<'_> {
+        View::new(&self.data, self.dim, self.rounds * self.planes)
+    }
+
+    fn bucket(&self, projections: &[f32]) -> u32 {
+        projections.iter().enumerate().fold(0, |bucket, (i, &p)| bucket | (u32::from(p > 0.0) << i))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_plane_is_a_bit_and_the_first_is_the_lowest() {
+        let planes = Planes::draw(0, 0, 0, 3, 1, 3).unwrap();
+        assert_eq!(planes.bucket(&[1.0, -1.0, 2.0]), 0b101);
+        assert_eq!(planes.bucket(&[0.0, -0.0, f32::NAN]), 0);
+        assert_eq!(planes.num_buckets(), 8);
+    }
+
+    #[test]
+    fn impossible_plane_counts_are_refused() {
+        assert!(Planes::draw(0, 0, 0, 3, 1, 0).is_err());
+        assert!(Planes::draw(0, 0, 0, 3, 1, 25).unwrap_err().to_string().contains("1 to 24"));
+        assert!(Planes::given(3, 1, 2, vec![0.0; 5]).is_err());
+    }
+}

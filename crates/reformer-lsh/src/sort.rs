@@ -1,0 +1,102 @@
+//! Stable counting sort of positions by (bucket, position), each round on its own, with its inverse.
+//!
+//! ```text
+//! order[r][rank] = position      positions in sorted order
+//! undo[r][position] = rank       undo∘order = identity
+//! ```
+//!
+//! The other implementations sort the key `len·bucket + position` with an O(L log L) sort; counting needs
+//! O(len + buckets) and is stable by construction. Since buckets carry a round offset there, one flat sort of
+//! `rounds·len` entries equals these sorts one after another: `flat rank = r·len + rank`.
+
+use crate::buckets::Buckets;
+
+/// Positions sorted by bucket, in every round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SortedBuckets {
+    rounds: usize,
+    len: usize,
+    num_buckets: usize,
+    order: Vec<u32>,
+    undo: Vec<u32>,
+    starts: Vec<u32>,
+}
+
+/// Sorts the positions of every round.
+pub fn sort_buckets(buckets: &Buckets) -> SortedBuckets {
+    let (rounds, len, num_buckets) = (buckets.rounds(), buckets.len(), buckets.num_buckets());
+    let mut order = vec![0; rounds * len];
+    let mut undo = vec![0; rounds * len];
+    let mut starts = vec![0; rounds * (num_buckets + 1)];
+    let mut next = vec![0u32; num_buckets];
+    for round in 0..rounds {
+        let (from, ids) = (round * len, buckets.round(round));
+        let starts = &mut starts[round * (num_buckets + 1)..][..=num_buckets];
+        for &id in ids {
+            starts[id as usize + 1] += 1;
+        }
+        for b in 0..num_buckets {
+            starts[b + 1] += starts[b];
+        }
+        next.copy_from_slice(&starts[..num_buckets]);
+        for (position, &id) in ids.iter().enumerate() {
+            let rank = &mut next[id as usize];
+            order[from + *rank as usize] = position as u32;
+            undo[from + position] = *rank;
+            *rank += 1;
+        }
+    }
+    SortedBuckets { rounds, len, num_buckets, order, undo, starts }
+}
+
+impl SortedBuckets {
+    /// Hash rounds.
+    pub fn rounds(&self) -> usize {
+        self.rounds
+    }
+
+    /// Positions.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// No positions at all.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Position at each flat rank, `[rounds, len]`.
+    pub fn order(&self) -> &[u32] {
+        &self.order
+    }
+
+    /// Rank within its round of each position, `[rounds, len]`.
+    pub fn undo(&self) -> &[u32] {
+        &self.undo
+    }
+
+    /// Positions of one round in sorted order.
+    pub fn order_of(&self, round: usize) -> &[u32] {
+        &self.order[round * self.len..(round + 1) * self.len]
+    }
+
+    /// Ranks of the positions of one round.
+    pub fn undo_of(&self, round: usize) -> &[u32] {
+        &self.undo[round * self.len..(round + 1) * self.len]
+    }
+
+    /// The positions of one bucket, rising; empty for a bucket that does not exist.
+    pub fn bucket(&self, round: usize, bucket: u32) -> &[u32] {
+        let bucket = bucket as usize;
+        if bucket >= self.num_buckets {
+            return &[];
+        }
+        let starts = &self.starts[round * (self.num_buckets + 1)..];
+        &self.order_of(round)[starts[bucket] as usize..starts[bucket + 1] as usize]
+    }
+
+    /// Heap bytes held.
+    pub fn bytes(&self) -> usize {
+        (self.order.capacity() + self.undo.capacity() + self.starts.capacity()) * size_of::<u32>()
+    }
+}

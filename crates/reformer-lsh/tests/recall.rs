@@ -1,0 +1,96 @@
+//! Recall@10 of one LSH lookup on 100,000 GloVe vectors against the reference figures.
+//!
+//! The data folder is named by `REFORMER_DATA`, by default `../shared/data` beside the workspace; without it the
+//! test says that it was skipped. A neighbour counts as found if it shares a bucket with the query in any round.
+//!
+//! One draw of rotations scatters by a few hundredths at one round (16 rotated axes are few), so the figure is a
+//! mean over draws: `DRAWS·16` rounds are hashed and cut into groups of 1, 4 and 16.
+
+use std::{env, fs::File, io::Read, path::PathBuf};
+
+use flate2::read::GzDecoder;
+use half::f16;
+use reformer_lsh::{BucketCount, Rotations, hash_vectors};
+use reformer_tensor::{Cpu, Matrix};
+
+const DRAWS: usize = 2;
+const ROUNDS: usize = 16;
+const TOP: usize = 10;
+
+fn vectors_folder() -> Option<PathBuf> {
+    let data = env::var_os("REFORMER_DATA").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
+        PathBuf::from,
+    );
+    Some(data.join("vectors")).filter(|folder| folder.join("base.f16.gz").is_file())
+}
+
+fn unpack(path: PathBuf) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    GzDecoder::new(File::open(path).unwrap()).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+fn matrix(path: PathBuf, cols: usize) -> Matrix {
+    let bytes = unpack(path);
+    let data: Vec<f32> = bytes.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect();
+    Matrix::from_vec(data.len() / cols, cols, data)
+}
+
+/// Mean over groups of `rounds` rounds of the fraction of (query, neighbour) pairs that match in some round.
+fn recall(matches: &[Vec<bool>], rounds: usize) -> f64 {
+    let pairs = matches[0].len();
+    let groups = matches.chunks_exact(rounds);
+    let number = groups.len();
+    let hits: usize =
+        groups.map(|group| (0..pairs).filter(|&pair| group.iter().any(|round| round[pair])).count()).sum();
+    hits as f64 / (number * pairs) as f64
+}
+
+#[test]
+fn one_lookup_finds_as_many_true_neighbours_as_the_reference() {
+    let Some(folder) = vectors_folder() else {
+        println!("skipped: no vectors/ in the data folder (set REFORMER_DATA)");
+        return;
+    };
+    let cpu = Cpu::new(2).unwrap();
+    let base = matrix(folder.join("base.f16.gz"), 50);
+    let queries = matrix(folder.join("query.f16.gz"), 50);
+    let truth: Vec<u32> = unpack(folder.join("neighbours.u32.gz"))
+        .as_chunks()
+        .0
+        .iter()
+        .map(|&b| u32::from_le_bytes(b))
+        .collect();
+    assert_eq!((base.rows(), queries.rows(), truth.len()), (100_000, 1000, 100_000));
+
+    for (buckets, reference) in
+        [(16, [0.41, 0.85, 1.00]), (64, [0.29, 0.70, 0.99]), (256, [0.22, 0.58, 0.95])]
+    {
+        let count = BucketCount::new(&[buckets]).unwrap();
+        let mut matches = Vec::new();
+        for draw in 0..DRAWS {
+            let rotations = Rotations::draw(draw as u64, 0, 0, 50, ROUNDS, &count).unwrap();
+            let of_base = hash_vectors(&cpu, base.view(), &rotations, None).unwrap();
+            let of_queries = hash_vectors(&cpu, queries.view(), &rotations, None).unwrap();
+            for round in 0..ROUNDS {
+                let (b, q) = (of_base.round(round), of_queries.round(round));
+                let nearest = truth.chunks_exact(100).map(|list| &list[..TOP]);
+                matches.push(
+                    nearest
+                        .zip(q)
+                        .flat_map(|(list, id)| list.iter().map(move |&n| b[n as usize] == *id))
+                        .collect::<Vec<bool>>(),
+                );
+            }
+        }
+        for (rounds, expected) in [1, 4, 16].into_iter().zip(reference) {
+            let got = recall(&matches, rounds);
+            println!("{buckets:3} buckets, {rounds:2} rounds: recall@10 {got:.3}, reference {expected:.2}");
+            assert!(
+                (got - expected).abs() <= 0.02,
+                "{buckets} buckets, {rounds} rounds: recall@10 {got:.3}, reference {expected:.2}"
+            );
+        }
+    }
+}
