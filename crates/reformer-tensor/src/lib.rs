@@ -1,1 +1,51 @@
 //! The numerics floor of reformer: matrices, products, SIMD, layers' arithmetic, addressed randomness.
+//!
+//! Everything above this crate is `forbid(unsafe_code)`; what needs raw pointers or CPU instructions is here, and
+//! each use says why it is sound. Operations are plain functions on row-major views: `x_forward` beside
+//! `x_backward`, no tape, no broadcasting, no device abstraction. The crate knows no parameters by name, no files,
+//! no models.
+//!
+//! Three rules hold everywhere:
+//!
+//! - **Threads and scratch memory are arguments** ([`Cpu`] = [`Threads`] + [`Workspace`]); nothing is global.
+//! - **Results do not depend on the number of threads.** Work is cut by shape alone (fixed panels), and partial
+//!   sums are added in a fixed order. They may differ, within rounding, between SIMD levels.
+//! - **Every fast kernel has a [`naive`] twin** of a few lines, generic over `f32`/`f64`; a kernel passes when its
+//!   error against the `f64` twin is at most twice the `f32` twin's.
+//!
+//! # Where to look
+//! - data: [`Buffer`], [`Matrix`], [`View`], [`ViewMut`]   - products: [`matmul`], [`matmul_nt`], [`matmul_tn`], [`tile`]
+//! - layers: [`layer_norm`], [`activation`], [`bias`], [`softmax`], [`cross_entropy`], [`dropout`], [`embedding`], [`elementwise`]
+//! - randomness by address: [`Address`], [`Purpose`], [`Stream`]   - instructions: [`simd`]
+
+pub mod activation;
+pub mod bias;
+mod buffer;
+mod cpu;
+pub mod cross_entropy;
+pub mod dropout;
+pub mod elementwise;
+pub mod embedding;
+pub mod layer_norm;
+mod matrix;
+pub mod naive;
+mod panels;
+mod product;
+mod random;
+mod real;
+pub mod simd;
+pub mod softmax;
+mod threads;
+pub mod tile;
+mod view;
+mod workspace;
+
+pub use buffer::Buffer;
+pub use cpu::Cpu;
+pub use matrix::Matrix;
+pub use product::{Write, matmul, matmul_nt, matmul_tn};
+pub use random::{Address, Key, Purpose, Stream};
+pub use real::Real;
+pub use threads::{ThreadError, Threads};
+pub use view::{View, ViewMut};
+pub use workspace::{Lease, LeasedMatrix, Workspace};
