@@ -36,7 +36,7 @@ fn clouds(centres: &Matrix, rows: usize, seed: u64) -> Matrix {
 }
 
 fn address(seed: u64) -> Address {
-    Address { seed, step: 0, layer: 0, purpose: Purpose::Corpus }
+    Address { seed, step: 0, layer: 0, purpose: Purpose::Test }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -10,7 +10,7 @@ use reformer_tensor::{Address, Cpu, Matrix, Purpose};
 
 fn normal(rows: usize, cols: usize, seed: u64) -> Matrix {
     let mut x = Matrix::zeros(rows, cols);
-    Address { seed, step: 0, layer: 0, purpose: Purpose::Initial }.fill_normal(x.as_mut_slice());
+    Address { seed, step: 0, layer: 0, purpose: Purpose::Test }.fill_normal(x.as_mut_slice());
     x
 }
 

@@ -1,0 +1,45 @@
+//! What a residual function must offer to stand in a reversible block: the seam that other devices implement.
+
+use crate::activations::Activations;
+
+/// A residual function `f` with parameters.
+///
+/// `C` is the context that everything computing needs (threads, workspace, the pass's random address, a device).
+/// Both methods work on the caller's buffers; the sublayer keeps nothing between them but what it returns as
+/// [`Sublayer::Saved`].
+///
+/// `f` must be a pure function of `x`, `saved` and the context: dropout draws from an address, and a discrete
+/// decision (hash buckets) is returned as `Saved` and reused, since recomputing it from an `x` that has round-off in
+/// it could decide otherwise.
+pub trait Sublayer<C: ?Sized> {
+    /// The buffers it works on.
+    type Activations: Activations;
+    /// What the forward pass decided and the reverse pass must know; `()` if nothing.
+    type Saved;
+    /// Where parameter gradients are added up, for the whole block.
+    type Gradient;
+    /// What can go wrong.
+    type Error;
+
+    /// `y += f(x)`.
+    fn forward(
+        &self,
+        context: &C,
+        x: &Self::Activations,
+        y: &mut Self::Activations,
+    ) -> Result<Self::Saved, Self::Error>;
+
+    /// `y −= f(x)`, `dx += (∂f/∂x)ᵀ dy`, `gradient += (∂f/∂θ)ᵀ dy`, in one pass: the recomputed `f(x)` both
+    /// restores the input of the block and leaves behind what its vector-Jacobian product needs.
+    #[allow(clippy::too_many_arguments, reason = "three pairs of buffers are what the equation has")]
+    fn reverse_and_grad(
+        &self,
+        context: &C,
+        x: &Self::Activations,
+        saved: &Self::Saved,
+        y: &mut Self::Activations,
+        dy: &Self::Activations,
+        dx: &mut Self::Activations,
+        gradient: &mut Self::Gradient,
+    ) -> Result<(), Self::Error>;
+}
