@@ -1,1 +1,36 @@
 //! The Reformer language model: configuration, parameters, forward, reverse, decode, Hugging Face directories.
+//!
+//! ```text
+//! ids → word embedding + positions → x1 = x2
+//!     → N × ( y1 = x1 + attention(x2),  y2 = x2 + feed_forward(y1) )
+//!     → layer norm of [y1 | y2] → decoder → loss, a piece of the sequence at a time
+//! ```
+//!
+//! A model is a [`Config`] and [`Parameters`]; a [`Batch`] runs through it under a [`Pass`]. Training keeps the last
+//! pair of streams and the buckets, and [`Model::forward_backward`] hands out each group's gradient as it reverses.
+//!
+//! The crate knows nothing of text, optimizers or clocks; the only files it touches are those of a checkpoint
+//! directory ([`Model::load`], [`Model::save`]).
+
+#![forbid(unsafe_code)]
+
+mod batch;
+pub mod config;
+mod decode;
+mod embeddings;
+mod error;
+mod head;
+mod hf;
+pub mod memory;
+mod model;
+pub mod parameters;
+mod positions;
+mod sublayer;
+
+pub use batch::{Batch, LossReport, Pass};
+pub use config::{Config, Fields, Kind};
+pub use decode::DecodeState;
+pub use error::{ModelError, Result};
+pub use hf::names;
+pub use model::{Model, NonFinite};
+pub use parameters::{Group, Parameters, TensorSpec};

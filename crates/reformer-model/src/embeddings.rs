@@ -1,0 +1,60 @@
+//! From ids to the streams' first value, and back: word embedding plus position encoding.
+//!
+//! ```text
+//! x[t] = dropout(E[id_t]) + dropout(e(t))          x1 = x2 = x
+//! dE[id_t] += dropout(dx1[t] + dx2[t])             de(t) += the same
+//! ```
+
+use reformer_tensor::{Address, Cpu, Matrix, Purpose, View, dropout, elementwise, embedding as table};
+
+use crate::batch::{Batch, Pass};
+use crate::config::Config;
+use crate::parameters::{Group, embedding};
+use crate::positions::{Dropout, Positions};
+
+/// The embedding group under a pass.
+pub(crate) struct Embeddings<'a> {
+    config: &'a Config,
+    group: &'a Group,
+    words: Option<Dropout>,
+    positions: Option<Dropout>,
+}
+
+impl<'a> Embeddings<'a> {
+    pub(crate) fn new(config: &'a Config, group: &'a Group, pass: &Pass) -> Self {
+        let rate = config.hidden_dropout_prob as f32;
+        let drop = |purpose| {
+            let address = Address { seed: pass.seed, step: pass.step, layer: 0, purpose };
+            (pass.training && rate > 0.0).then_some(Dropout { rate, address })
+        };
+        let (words, positions) = (drop(Purpose::EmbeddingDropout), drop(Purpose::PositionDropout));
+        Self { config, group, words, positions }
+    }
+
+    fn table(&self) -> View<'a> {
+        View::new(self.group.tensor(embedding::WORDS), self.config.vocab_size, self.config.hidden_size)
+    }
+
+    /// The first value of both streams, rows of `len` ids whose first token has position `start`.
+    pub(crate) fn forward(&self, cpu: &Cpu, ids: &[u32], len: usize, start: usize) -> Matrix {
+        let mut x = Matrix::zeros(ids.len(), self.config.hidden_size);
+        table::gather(cpu, self.table(), ids, x.view_mut());
+        if let Some(drop) = self.words {
+            dropout::apply(cpu, x.view_mut(), drop.rate, drop.address);
+        }
+        Positions::new(self.config, self.group).add(cpu, len, start, &mut x, self.positions);
+        x
+    }
+
+    /// Adds the gradient of the tables; takes `dx1` to sum the two streams' gradients in.
+    pub(crate) fn backward(&self, cpu: &Cpu, batch: &Batch, mut dx1: Matrix, dx2: &Matrix, gradient: &mut Group) {
+        elementwise::add_assign(cpu, dx1.as_mut_slice(), dx2.as_slice());
+        Positions::new(self.config, self.group).backward(batch.len, &dx1, self.positions, gradient);
+        if let Some(drop) = self.words {
+            dropout::apply(cpu, dx1.view_mut(), drop.rate, drop.address);
+        }
+        let (rows, width) = (self.config.vocab_size, self.config.hidden_size);
+        let words = reformer_tensor::ViewMut::new(gradient.tensor_mut(embedding::WORDS), rows, width);
+        table::scatter_add(cpu, &batch.inputs, dx1.view(), words);
+    }
+}

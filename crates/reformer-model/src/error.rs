@@ -1,0 +1,141 @@
+//! What can go wrong in this crate. Every text says what, what was got, what was expected and what to do.
+
+use std::path::PathBuf;
+
+/// The one error type of the crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A key of `config.json` holds something a model cannot have.
+    #[error("config key \"{key}\": got {got}, expected {expected}")]
+    Config {
+        /// The key as it stands in `config.json`.
+        key: String,
+        /// The value found.
+        got: String,
+        /// What would have been right.
+        expected: String,
+    },
+    /// `config.json` is not a JSON object.
+    #[error("config.json is not a JSON object: {0}")]
+    ConfigSyntax(String),
+    /// The input is longer than the positions reach.
+    #[error(
+        "sequence length {len} is more than the {limit} positions that {key} gives; shorten the input or enlarge {key}"
+    )]
+    TooLong {
+        /// The length asked for.
+        len: usize,
+        /// The longest length possible.
+        limit: usize,
+        /// The key that sets the limit.
+        key: &'static str,
+    },
+    /// A token id is outside the vocabulary.
+    #[error("token id {id} at index {index} is outside the vocabulary of {vocab_size}; is this the model's own tokenizer?")]
+    Token {
+        /// The id.
+        id: u32,
+        /// Where it stands in the input.
+        index: usize,
+        /// `vocab_size` of the model.
+        vocab_size: usize,
+    },
+    /// Inputs that should have one shape have not.
+    #[error("{what}: got {got}, expected {expected}")]
+    Shape {
+        /// Which input.
+        what: &'static str,
+        /// Its length or shape.
+        got: String,
+        /// The right one.
+        expected: String,
+    },
+    /// A tensor is not in the checkpoint.
+    #[error("{}: tensor \"{name}\" is missing; the config asks for shape {expected:?}", path.display())]
+    MissingTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The shape that the config asks for.
+        expected: Vec<usize>,
+    },
+    /// The checkpoint holds tensors the config knows no place for.
+    #[error("{}: {count} tensors that the config has no place for, the first \"{name}\" {shape:?}; does config.json belong to this file?", path.display())]
+    ExtraTensor {
+        /// The file.
+        path: PathBuf,
+        /// The first of them.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// How many.
+        count: usize,
+    },
+    /// A tensor's shape is not the config's.
+    #[error("{}: tensor \"{name}\" has shape {got:?}, expected {expected:?} from config.json", path.display())]
+    TensorShape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its shape in the file.
+        got: Vec<usize>,
+        /// The shape that the config asks for.
+        expected: Vec<usize>,
+    },
+    /// A tensor's number type cannot be read.
+    #[error("{}: tensor \"{name}\" is {got}, expected F32, F16 or BF16", path.display())]
+    TensorType {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its type in the file.
+        got: String,
+    },
+    /// A tied model's file holds a decoder of its own.
+    #[error("{}: \"tie_word_embeddings\" is true but lm_head.decoder.weight is not [E | E] of the word embeddings; set \"tie_word_embeddings\": false to use the file's decoder", path.display())]
+    TiedDecoder {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A safetensors file is damaged or something else.
+    #[error("{}: not a readable safetensors file ({reason}); it may be truncated: copy it again", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        reason: String,
+    },
+    /// The file system said no.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// An error of the hashing room.
+    #[error(transparent)]
+    Lsh(#[from] reformer_lsh::LshError),
+    /// An error of the attention room.
+    #[error(transparent)]
+    Attention(#[from] reformer_attention::AttentionError),
+}
+
+/// `Result` with this crate's error.
+pub type Result<T, E = ModelError> = core::result::Result<T, E>;
+
+impl ModelError {
+    pub(crate) fn config(key: &str, got: impl ToString, expected: impl ToString) -> Self {
+        Self::Config { key: key.into(), got: got.to_string(), expected: expected.to_string() }
+    }
+
+    pub(crate) fn io(path: impl Into<PathBuf>, action: &'static str, source: std::io::Error) -> Self {
+        Self::Io { path: path.into(), action, source }
+    }
+}

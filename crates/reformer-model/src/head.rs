@@ -1,0 +1,227 @@
+//! The head: layer norm of the pair, decoder, loss, a piece of the tokens at a time.
+//!
+//! ```text
+//! n = dropout(LN([y1 | y2]))          [piece, 2h]
+//! logits = n·Wᵀ (+ b)                 [piece, vocab]; tied: W = [E | E], so logits = (n₁ + n₂)·Eᵀ
+//! loss = Σ w·(logsumexp(logits) − logits[target])
+//! ```
+//!
+//! The logits of a whole sequence never exist: a piece's logits become their own gradient and are used at once.
+//! Tokens of weight 0 are not computed at all; their stream gradients are zero. The sum of pieces does not depend on
+//! the piece, but for rounding.
+//!
+//! Backward: `dn = dl·W`, `dW += dlᵀ·n`, then through the norm (recomputed statistics) into both halves.
+
+use std::ops::Range;
+
+use reformer_tensor::{
+    Address, Cpu, Matrix, Purpose, View, ViewMut, Write, bias, cross_entropy, dropout, layer_norm, matmul, matmul_nt,
+    matmul_tn, softmax,
+};
+
+use crate::batch::{Batch, LossReport, Pass};
+use crate::config::Config;
+use crate::parameters::{Group, embedding, head};
+use crate::positions::Dropout;
+
+/// The head group (and the word embeddings, if tied) under a pass.
+pub(crate) struct Head<'a> {
+    config: &'a Config,
+    group: &'a Group,
+    /// `[vocab, 2h]`, or the word embeddings `[vocab, h]` if tied.
+    decoder: View<'a>,
+    drop: Option<Dropout>,
+}
+
+/// Tokens of a piece: the config's, or as many as keep a piece's logits at 16 MiB.
+pub(crate) fn piece(config: &Config) -> usize {
+    match config.chunk_size_lm_head {
+        0 => ((1 << 22) / config.vocab_size).clamp(64, 2048),
+        tokens => tokens,
+    }
+}
+
+impl<'a> Head<'a> {
+    pub(crate) fn new(config: &'a Config, group: &'a Group, embeddings: &'a Group, pass: &Pass) -> Self {
+        let decoder = if config.tie_word_embeddings {
+            View::new(embeddings.tensor(embedding::WORDS), config.vocab_size, config.hidden_size)
+        } else {
+            View::new(group.tensor(head::DECODER), config.vocab_size, 2 * config.hidden_size)
+        };
+        let rate = config.hidden_dropout_prob as f32;
+        let layer = config.layers() as u32;
+        let address = Address { seed: pass.seed, step: pass.step, layer, purpose: Purpose::HeadDropout };
+        let drop = (pass.training && rate > 0.0).then_some(Dropout { rate, address });
+        Self { config, group, decoder, drop }
+    }
+
+    /// Logits of all rows of a short pair: what decoding and `Model::logits` want.
+    pub(crate) fn logits(&self, cpu: &Cpu, y1: View<'_>, y2: View<'_>, mut out: ViewMut<'_>) {
+        let piece = piece(self.config);
+        for start in (0..y1.rows()).step_by(piece) {
+            let rows: Vec<usize> = (start..y1.rows().min(start + piece)).collect();
+            let normed = self.normed(cpu, y1, y2, &rows, start / piece);
+            self.decode(cpu, normed.view(), out.rows_range_mut(start..start + rows.len()));
+        }
+    }
+
+    /// The loss alone.
+    pub(crate) fn loss(&self, cpu: &Cpu, y1: &Matrix, y2: &Matrix, batch: &Batch) -> LossReport {
+        let mut report = LossReport::default();
+        self.pieces(batch, |index, rows, targets, weights| {
+            let normed = self.normed(cpu, y1.view(), y2.view(), rows, index);
+            let mut logits = cpu.workspace.take_matrix(rows.len(), self.config.vocab_size);
+            self.decode(cpu, normed.view(), logits.view_mut());
+            report.take(cross_entropy::forward(cpu, logits.view(), targets, weights));
+        });
+        report
+    }
+
+    /// `nll` per token, 0 where the weight is.
+    pub(crate) fn token_losses(&self, cpu: &Cpu, y1: &Matrix, y2: &Matrix, batch: &Batch) -> Vec<f32> {
+        let mut losses = vec![0.0; batch.rows * batch.len];
+        self.pieces(batch, |index, rows, targets, _| {
+            let normed = self.normed(cpu, y1.view(), y2.view(), rows, index);
+            let mut logits = cpu.workspace.take_matrix(rows.len(), self.config.vocab_size);
+            self.decode(cpu, normed.view(), logits.view_mut());
+            let mut z = cpu.workspace.take(rows.len());
+            softmax::logsumexp_rows(cpu, logits.view(), &mut z);
+            for (i, (&row, &target)) in rows.iter().zip(targets).enumerate() {
+                losses[row] = z[i] - logits.row(i)[target as usize];
+            }
+        });
+        losses
+    }
+
+    /// The loss and all gradients of `scale·Σ w·nll`: of the pair into `(dy1, dy2)` (zero before), of the head into
+    /// `gradient`, of a tied decoder into `words`.
+    #[expect(clippy::too_many_arguments)]
+    pub(crate) fn loss_and_gradient(
+        &self,
+        cpu: &Cpu,
+        (y1, y2): (&Matrix, &Matrix),
+        batch: &Batch,
+        scale: f32,
+        (dy1, dy2): (&mut Matrix, &mut Matrix),
+        gradient: &mut Group,
+        words: &mut Group,
+    ) -> LossReport {
+        let (h, vocab) = (self.config.hidden_size, self.config.vocab_size);
+        let ranges: Vec<Range<usize>> = gradient.specs().iter().map(crate::TensorSpec::range).collect();
+        let mut report = LossReport::default();
+        self.pieces(batch, |index, rows, targets, weights| {
+            let pair = self.pair(cpu, y1.view(), y2.view(), rows);
+            let mut dn = cpu.workspace.take_matrix(rows.len(), 2 * h);
+            {
+                let normed = self.norm(cpu, pair.view(), index);
+                let mut logits = cpu.workspace.take_matrix(rows.len(), vocab);
+                self.decode(cpu, normed.view(), logits.view_mut());
+                report.take(cross_entropy::forward_backward(cpu, logits.view_mut(), targets, weights, scale));
+                if self.config.adds_head_bias() {
+                    bias::grad(cpu, logits.view(), &mut gradient.data_mut()[ranges[head::BIAS].clone()]);
+                }
+                if self.config.tie_word_embeddings {
+                    let halves = self.halves(cpu, normed.view());
+                    let dwords = ViewMut::new(words.tensor_mut(embedding::WORDS), vocab, h);
+                    matmul_tn(cpu, logits.view(), halves.view(), Write::Add, dwords);
+                    let (left, right) = (0..h, h..2 * h);
+                    matmul(cpu, logits.view(), self.decoder, Write::Overwrite, dn.view_mut().columns_mut(left));
+                    for i in 0..rows.len() {
+                        dn.row_mut(i).copy_within(0..h, right.start);
+                    }
+                } else {
+                    let dw = &mut gradient.data_mut()[ranges[head::DECODER].clone()];
+                    matmul_tn(cpu, logits.view(), normed.view(), Write::Add, ViewMut::new(dw, vocab, 2 * h));
+                    matmul(cpu, logits.view(), self.decoder, Write::Overwrite, dn.view_mut());
+                }
+            }
+            if let Some(drop) = self.drop {
+                dropout::apply(cpu, dn.view_mut(), drop.rate, drop.address.sub(index as u64));
+            }
+            let mut dpair = cpu.workspace.take_matrix_zeroed(rows.len(), 2 * h);
+            let norms = [ranges[head::GAMMA].clone(), ranges[head::BETA].clone()];
+            let [dgamma, dbeta] = gradient.data_mut().get_disjoint_mut(norms).expect("tensors do not overlap");
+            let (gamma, eps) = (self.group.tensor(head::GAMMA), self.config.layer_norm_eps as f32);
+            layer_norm::backward(cpu, pair.view(), gamma, eps, dn.view(), dpair.view_mut(), dgamma, dbeta);
+            for (i, &row) in rows.iter().enumerate() {
+                dy1.row_mut(row).copy_from_slice(&dpair.row(i)[..h]);
+                dy2.row_mut(row).copy_from_slice(&dpair.row(i)[h..]);
+            }
+        });
+        report
+    }
+
+    /// Calls `f(index, tokens, targets, weights)` for each piece of the tokens whose weight is not 0.
+    fn pieces(&self, batch: &Batch, mut f: impl FnMut(usize, &[usize], &[u32], &[f32])) {
+        let tokens: Vec<usize> = (0..batch.weights.len()).filter(|&t| batch.weights[t] != 0.0).collect();
+        for (index, rows) in tokens.chunks(piece(self.config)).enumerate() {
+            let targets: Vec<u32> = rows.iter().map(|&t| batch.targets[t]).collect();
+            let weights: Vec<f32> = rows.iter().map(|&t| batch.weights[t]).collect();
+            f(index, rows, &targets, &weights);
+        }
+    }
+
+    fn pair(&self, cpu: &Cpu, y1: View<'_>, y2: View<'_>, rows: &[usize]) -> reformer_tensor::LeasedMatrix {
+        let h = self.config.hidden_size;
+        let mut pair = cpu.workspace.take_matrix(rows.len(), 2 * h);
+        for (i, &row) in rows.iter().enumerate() {
+            let out = pair.row_mut(i);
+            out[..h].copy_from_slice(y1.row(row));
+            out[h..].copy_from_slice(y2.row(row));
+        }
+        pair
+    }
+
+    fn norm(&self, cpu: &Cpu, pair: View<'_>, index: usize) -> reformer_tensor::LeasedMatrix {
+        let mut normed = cpu.workspace.take_matrix(pair.rows(), pair.cols());
+        let (gamma, beta) = (self.group.tensor(head::GAMMA), self.group.tensor(head::BETA));
+        layer_norm::forward(cpu, pair, gamma, beta, self.config.layer_norm_eps as f32, normed.view_mut());
+        if let Some(drop) = self.drop {
+            dropout::apply(cpu, normed.view_mut(), drop.rate, drop.address.sub(index as u64));
+        }
+        normed
+    }
+
+    fn normed(
+        &self,
+        cpu: &Cpu,
+        y1: View<'_>,
+        y2: View<'_>,
+        rows: &[usize],
+        index: usize,
+    ) -> reformer_tensor::LeasedMatrix {
+        let pair = self.pair(cpu, y1, y2, rows);
+        self.norm(cpu, pair.view(), index)
+    }
+
+    /// `n₁ + n₂`.
+    fn halves(&self, cpu: &Cpu, normed: View<'_>) -> reformer_tensor::LeasedMatrix {
+        let h = self.config.hidden_size;
+        let mut sum = cpu.workspace.take_matrix(normed.rows(), h);
+        for i in 0..normed.rows() {
+            let (left, right) = normed.row(i).split_at(h);
+            sum.row_mut(i).iter_mut().zip(left.iter().zip(right)).for_each(|(s, (l, r))| *s = l + r);
+        }
+        sum
+    }
+
+    fn decode(&self, cpu: &Cpu, normed: View<'_>, mut out: ViewMut<'_>) {
+        if self.config.tie_word_embeddings {
+            let halves = self.halves(cpu, normed);
+            matmul_nt(cpu, halves.view(), self.decoder, Write::Overwrite, out.reborrow());
+        } else {
+            matmul_nt(cpu, normed, self.decoder, Write::Overwrite, out.reborrow());
+        }
+        if self.config.adds_head_bias() {
+            bias::add_rows(cpu, out, self.group.tensor(head::BIAS));
+        }
+    }
+}
+
+impl LossReport {
+    fn take(&mut self, tally: cross_entropy::Tally) {
+        self.loss += tally.loss;
+        self.weight += tally.weight;
+        self.correct += tally.correct;
+    }
+}

@@ -1,0 +1,225 @@
+//! The model: forward, evaluation, and the training pass that hands out gradients as it reverses.
+//!
+//! ```text
+//! forward    x1 = x2 = embed(ids);  per block: keep only the buckets;  keep the last pair
+//! head       loss and d(pair), a piece at a time                      → sink(N + 1)
+//! reverse    per block: recompute, take the input pair back, gradient → sink(N) … sink(1)
+//! embed      d(x1) + d(x2) scattered                                  → sink(0)
+//! ```
+//!
+//! # Shapes
+//! - streams: `[rows·len, hidden_size]`; row `b·len + t` is token t of batch row b
+//!
+//! Any length works. Only the circular chunks of foreign semantics need whole chunks: then the rows are padded inside,
+//! masked, and cut again ([`Config::padded_length`]).
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::Path;
+
+use reformer_lsh::Rotations;
+use reformer_reversible::Sequence;
+use reformer_tensor::{Address, Cpu, Matrix, Purpose};
+
+use crate::batch::{Batch, LossReport, Pass, check_tokens};
+use crate::config::{Config, Kind};
+use crate::embeddings::Embeddings;
+use crate::error::Result;
+use crate::head::Head;
+use crate::hf;
+use crate::parameters::{Group, Parameters};
+use crate::sublayer::{self, Block, Shape};
+
+/// A configuration with parameters and the rotations that its layers hash with.
+#[derive(Clone, Debug)]
+pub struct Model {
+    config: Config,
+    parameters: Parameters,
+    /// Per LSH layer in forward order, per head.
+    rotations: Vec<Vec<Rotations>>,
+}
+
+/// Where a number stopped being finite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NonFinite {
+    /// The group: 0 embeddings, 1..=N blocks, N + 1 head.
+    pub layer: usize,
+    /// A tensor's name, or what was computed, such as `output of attention`.
+    pub tensor: String,
+}
+
+impl fmt::Display for NonFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "group {}: {}", self.layer, self.tensor)
+    }
+}
+
+impl Model {
+    /// A fresh model.
+    pub fn new(config: Config, seed: u64) -> Self {
+        let parameters = Parameters::fresh(&config, seed);
+        Self::from_parts(config, parameters)
+    }
+
+    pub(crate) fn from_parts(config: Config, parameters: Parameters) -> Self {
+        let rotations = draw_rotations(&config, config.num_hashes);
+        Self { config, parameters, rotations }
+    }
+
+    /// Reads a checkpoint directory: `config.json` and `model.safetensors`.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let (config, parameters) = hf::load(dir)?;
+        Ok(Self::from_parts(config, parameters))
+    }
+
+    /// Writes `config.json` and `model.safetensors` into a directory, made if it is not there.
+    pub fn save(&self, dir: &Path) -> Result<()> {
+        hf::save(dir, &self.config, &self.parameters)
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The parameters.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The parameters, to update.
+    pub fn parameters_mut(&mut self) -> &mut Parameters {
+        &mut self.parameters
+    }
+
+    /// The rotations of layer `layer` (one per head), empty if it does not hash.
+    pub fn rotations(&self, layer: usize) -> &[Rotations] {
+        match self.config.attn_layers[layer] {
+            Kind::Lsh => &self.rotations[self.lsh_index(layer)],
+            Kind::Local | Kind::Full => &[],
+        }
+    }
+
+    fn lsh_index(&self, layer: usize) -> usize {
+        self.config.attn_layers[..layer].iter().filter(|&&kind| kind == Kind::Lsh).count()
+    }
+
+    /// Loss, weight and hits of a batch; no gradients.
+    pub fn evaluate(&self, cpu: &Cpu, batch: &Batch, pass: &Pass) -> Result<LossReport> {
+        let run = Run::new(self, batch, pass)?;
+        let (y1, y2) = run.streams(cpu)?;
+        Ok(run.head().loss(cpu, &y1, &y2, &run.batch))
+    }
+
+    /// `nll` of every target in nats, `[rows·len]`; 0 where the weight is 0.
+    pub fn token_losses(&self, cpu: &Cpu, batch: &Batch, pass: &Pass) -> Result<Vec<f32>> {
+        let run = Run::new(self, batch, pass)?;
+        let (y1, y2) = run.streams(cpu)?;
+        let losses = run.head().token_losses(cpu, &y1, &y2, &run.batch);
+        Ok(run.cut(&losses, 1, batch.len))
+    }
+
+    /// Logits `[rows·len, vocab_size]` of a whole input. For looking at: training and evaluation never make them.
+    pub fn logits(
+        &self,
+        cpu: &Cpu,
+        ids: &[u32],
+        rows: usize,
+        len: usize,
+        mask: Option<&[bool]>,
+        pass: &Pass,
+    ) -> Result<Matrix> {
+        let (run, y1, y2) = self.run_ids(cpu, ids, rows, len, mask, pass)?;
+        let vocab = self.config.vocab_size;
+        let mut logits = Matrix::zeros(rows * run.batch.len, vocab);
+        run.head().logits(cpu, y1.view(), y2.view(), logits.view_mut());
+        if run.batch.len == len {
+            return Ok(logits);
+        }
+        Ok(Matrix::from_vec(rows * len, vocab, run.cut(logits.as_slice(), vocab, len)))
+    }
+
+    /// The two streams after the last block, `[rows·len, hidden_size]` each.
+    pub fn streams(
+        &self,
+        cpu: &Cpu,
+        ids: &[u32],
+        rows: usize,
+        len: usize,
+        mask: Option<&[bool]>,
+        pass: &Pass,
+    ) -> Result<(Matrix, Matrix)> {
+        let (run, y1, y2) = self.run_ids(cpu, ids, rows, len, mask, pass)?;
+        if run.batch.len == len {
+            return Ok((y1, y2));
+        }
+        let h = self.config.hidden_size;
+        let cut = |y: &Matrix| Matrix::from_vec(rows * len, h, run.cut(y.as_slice(), h, len));
+        Ok((cut(&y1), cut(&y2)))
+    }
+
+    fn run_ids<'a>(
+        &'a self,
+        cpu: &Cpu,
+        ids: &[u32],
+        rows: usize,
+        len: usize,
+        mask: Option<&[bool]>,
+        pass: &'a Pass,
+    ) -> Result<(Run<'a>, Matrix, Matrix)> {
+        check_tokens(&self.config, ids, rows, len, mask)?;
+        let batch = Batch {
+            rows,
+            len,
+            inputs: ids.to_vec(),
+            targets: vec![0; ids.len()],
+            weights: vec![0.0; ids.len()],
+            mask: mask.map(<[bool]>::to_vec),
+        };
+        let run = Run::of(self, Cow::Owned(batch), pass)?;
+        let (y1, y2) = run.streams(cpu)?;
+        Ok((run, y1, y2))
+    }
+
+    /// One training pass: the loss of `batch`, and the gradient of `scale · Σ w·nll` handed to `sink` a group at a
+    /// time, in the order head (N + 1), blocks N..1, embeddings (0). The gradient is borrowed only for the call.
+    pub fn forward_backward(
+        &self,
+        cpu: &Cpu,
+        batch: &Batch,
+        pass: &Pass,
+        scale: f32,
+        sink: &mut dyn FnMut(usize, &Group),
+    ) -> Result<LossReport> {
+        let run = Run::new(self, batch, pass)?;
+        let n = self.config.layers();
+        let sequence = run.sequence()?;
+        let (mut y1, mut y2) = run.embed(cpu);
+        let saved = sequence.forward(cpu, &mut y1, &mut y2)?;
+
+        let tokens = run.batch.rows * run.batch.len;
+        let h = self.config.hidden_size;
+        let (mut dy1, mut dy2) = (Matrix::zeros(tokens, h), Matrix::zeros(tokens, h));
+        let mut embedding_gradient = self.parameters.group(0).zeros_like();
+        let report = {
+            let mut gradient = self.parameters.group(n + 1).zeros_like();
+            let pair = (&y1, &y2);
+            let report = run.head().loss_and_gradient(
+                cpu,
+                pair,
+                &run.batch,
+                scale,
+                (&mut dy1, &mut dy2),
+                &mut gradient,
+                &mut embedding_gradient,
+            );
+            sink(n + 1, &gradient);
+            report
+        };
+        sequence.reverse(cpu, &mut y1, &mut y2, &mut dy1, &mut dy2, saved, sink)?;
+        drop((y1, y2));
+        run.embeddings().backward(cpu, &run.batch, dy1, &dy2, &mut embedding_gradient);
+        sink(0, &embedding_gradient);
+        Ok(report)
+    }
+}

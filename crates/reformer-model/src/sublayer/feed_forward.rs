@@ -1,0 +1,195 @@
+//! The feed-forward sublayer, a piece of the tokens at a time.
+//!
+//! ```text
+//! n = LN(x)                         [piece, h]
+//! u = dropout(n·W₁ᵀ + b₁)           [piece, f]
+//! f(x) = dropout(act(u)·W₂ᵀ + b₂)   [piece, h]
+//! ```
+//!
+//! No `[rows·len, f]` matrix exists. Tokens do not see each other, so the pieces change nothing but the order in which
+//! weight gradients are summed, and that order is fixed.
+//!
+//! `reverse_and_grad` recomputes a piece once and uses it twice: for `y −= f(x)` and for
+//! `da = dt·W₂`, `du = act′(u)·da`, `dn = du·W₁` with `dW₂ += dtᵀ·act(u)`, `dW₁ += duᵀ·n`.
+
+use reformer_reversible::Sublayer;
+use reformer_tensor::{
+    Address, Cpu, LeasedMatrix, Matrix, Purpose, View, ViewMut, Write, activation, bias, dropout, elementwise,
+    layer_norm, matmul, matmul_nt, matmul_tn,
+};
+
+use crate::batch::Pass;
+use crate::config::Config;
+use crate::error::ModelError;
+use crate::parameters::{Group, attention_tensors};
+
+/// Tensors after those of attention.
+const GAMMA: usize = 0;
+const BETA: usize = 1;
+const W1: usize = 2;
+const B1: usize = 3;
+const W2: usize = 4;
+const B2: usize = 5;
+
+/// A block's feed-forward layer under a pass.
+pub(crate) struct FeedForward<'a> {
+    config: &'a Config,
+    group: &'a Group,
+    /// The first tensor of this sublayer in the group.
+    first: usize,
+    /// Inner and output masks.
+    drop: Option<(Address, Address)>,
+}
+
+/// Tokens of a piece.
+pub(crate) fn piece(config: &Config) -> usize {
+    // 512 tokens keep u and act(u) of a 1,024-wide layer in a core's share of the last cache.
+    if config.chunk_size_feed_forward == 0 { 1024 } else { config.chunk_size_feed_forward }
+}
+
+impl<'a> FeedForward<'a> {
+    pub(crate) fn new(config: &'a Config, group: &'a Group, layer: usize, pass: &Pass) -> Self {
+        let first = attention_tensors(config.attn_layers[layer]);
+        let address = |purpose| Address { seed: pass.seed, step: pass.step, layer: layer as u32, purpose };
+        let drop = (pass.training && config.hidden_dropout_prob > 0.0)
+            .then(|| (address(Purpose::FeedForwardDropout), address(Purpose::HiddenDropout).sub(u64::MAX)));
+        Self { config, group, first, drop }
+    }
+
+    fn weight(&self, i: usize) -> &'a [f32] {
+        self.group.tensor(self.first + i)
+    }
+
+    fn matrix(&self, i: usize) -> View<'a> {
+        let shape = &self.group.specs()[self.first + i].shape;
+        View::new(self.weight(i), shape[0], shape[1])
+    }
+
+    /// Where tensor `i` lies in this sublayer's part of a gradient buffer.
+    fn place(&self, i: usize) -> std::ops::Range<usize> {
+        let specs = self.group.specs();
+        let start = specs[self.first].offset;
+        let range = specs[self.first + i].range();
+        range.start - start..range.end - start
+    }
+
+    fn eps(&self) -> f32 {
+        self.config.layer_norm_eps as f32
+    }
+
+    fn rate(&self) -> f32 {
+        self.config.hidden_dropout_prob as f32
+    }
+
+    fn drop_inner(&self, cpu: &Cpu, piece: usize, u: ViewMut<'_>) {
+        if let Some((inner, _)) = self.drop {
+            dropout::apply(cpu, u, self.rate(), inner.sub(piece as u64));
+        }
+    }
+
+    fn drop_output(&self, cpu: &Cpu, piece: usize, t: ViewMut<'_>) {
+        if let Some((_, output)) = self.drop {
+            dropout::apply(cpu, t, self.rate(), output.sub(piece as u64));
+        }
+    }
+
+    fn norm(&self, cpu: &Cpu, x: View<'_>) -> LeasedMatrix {
+        let mut n = cpu.workspace.take_matrix(x.rows(), x.cols());
+        layer_norm::forward(cpu, x, self.weight(GAMMA), self.weight(BETA), self.eps(), n.view_mut());
+        n
+    }
+
+    fn hidden(&self, cpu: &Cpu, piece: usize, n: View<'_>) -> LeasedMatrix {
+        let mut u = cpu.workspace.take_matrix(n.rows(), self.config.feed_forward_size);
+        matmul_nt(cpu, n, self.matrix(W1), Write::Overwrite, u.view_mut());
+        bias::add_rows(cpu, u.view_mut(), self.weight(B1));
+        self.drop_inner(cpu, piece, u.view_mut());
+        u
+    }
+
+    fn output(&self, cpu: &Cpu, piece: usize, a: View<'_>, mut t: ViewMut<'_>) {
+        matmul_nt(cpu, a, self.matrix(W2), Write::Overwrite, t.reborrow());
+        bias::add_rows(cpu, t.reborrow(), self.weight(B2));
+        self.drop_output(cpu, piece, t);
+    }
+
+    /// `f(x)` of a few tokens, for decoding; no dropout there.
+    pub(crate) fn apply(&self, cpu: &Cpu, x: View<'_>, y: &mut [f32]) {
+        let n = self.norm(cpu, x);
+        let mut u = self.hidden(cpu, 0, n.view());
+        activation::forward_in_place(cpu, self.config.activation(), u.view_mut());
+        let mut t = cpu.workspace.take_matrix(x.rows(), x.cols());
+        self.output(cpu, 0, u.view(), t.view_mut());
+        elementwise::add_assign(cpu, y, t.as_slice());
+    }
+}
+
+impl Sublayer<Cpu> for FeedForward<'_> {
+    type Activations = Matrix;
+    type Saved = ();
+    type Gradient = [f32];
+    type Error = ModelError;
+
+    fn forward(&self, cpu: &Cpu, x: &Matrix, y: &mut Matrix) -> Result<(), ModelError> {
+        let h = x.cols();
+        for (p, start) in (0..x.rows()).step_by(piece(self.config)).enumerate() {
+            let end = x.rows().min(start + piece(self.config));
+            let mut n = self.norm(cpu, x.view().rows_range(start..end));
+            let mut u = self.hidden(cpu, p, n.view());
+            activation::forward_in_place(cpu, self.config.activation(), u.view_mut());
+            self.output(cpu, p, u.view(), n.view_mut());
+            elementwise::add_assign(cpu, &mut y.as_mut_slice()[start * h..end * h], n.as_slice());
+        }
+        Ok(())
+    }
+
+    fn reverse_and_grad(
+        &self,
+        cpu: &Cpu,
+        x: &Matrix,
+        (): &(),
+        y: &mut Matrix,
+        dy: &Matrix,
+        dx: &mut Matrix,
+        gradient: &mut [f32],
+    ) -> Result<(), ModelError> {
+        let (h, f) = (x.cols(), self.config.feed_forward_size);
+        let kind = self.config.activation();
+        for (p, start) in (0..x.rows()).step_by(piece(self.config)).enumerate() {
+            let end = x.rows().min(start + piece(self.config));
+            let x = x.view().rows_range(start..end);
+            let n = self.norm(cpu, x);
+            let u = self.hidden(cpu, p, n.view());
+            let mut a = cpu.workspace.take_matrix(end - start, f);
+            activation::forward(cpu, kind, u.view(), a.view_mut());
+            // t serves f(x), then the masked dy, then dn.
+            let mut t = cpu.workspace.take_matrix(end - start, h);
+            self.output(cpu, p, a.view(), t.view_mut());
+            elementwise::sub_assign(cpu, &mut y.as_mut_slice()[start * h..end * h], t.as_slice());
+
+            let mut dt = dy.view().rows_range(start..end);
+            if self.drop.is_some() {
+                t.view_mut().copy_from(dt);
+                self.drop_output(cpu, p, t.view_mut());
+                dt = t.view();
+            }
+            bias::grad(cpu, dt, &mut gradient[self.place(B2)]);
+            let dw2 = ViewMut::new(&mut gradient[self.place(W2)], h, f);
+            matmul_tn(cpu, dt, a.view(), Write::Add, dw2);
+            // act(u) is not needed any more: its buffer takes da, then du.
+            matmul(cpu, dt, self.matrix(W2), Write::Overwrite, a.view_mut());
+            activation::backward(cpu, kind, u.view(), a.view_mut());
+            self.drop_inner(cpu, p, a.view_mut());
+            bias::grad(cpu, a.view(), &mut gradient[self.place(B1)]);
+            matmul_tn(cpu, a.view(), n.view(), Write::Add, ViewMut::new(&mut gradient[self.place(W1)], f, h));
+            matmul(cpu, a.view(), self.matrix(W1), Write::Overwrite, t.view_mut());
+
+            let places = [self.place(GAMMA), self.place(BETA)];
+            let [dgamma, dbeta] = gradient.get_disjoint_mut(places).expect("tensors do not overlap");
+            let mut dx = dx.view_mut();
+            let dx = dx.rows_range_mut(start..end);
+            layer_norm::backward(cpu, x, self.weight(GAMMA), self.eps(), t.view(), dx, dgamma, dbeta);
+        }
+        Ok(())
+    }
+}
