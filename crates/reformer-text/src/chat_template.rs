@@ -1,0 +1,101 @@
+//! Chat templates: Jinja as `tokenizer_config.json` holds it, rendered by minijinja with Python's methods.
+//!
+//! A template sees `messages` (each with `role` and `content`), `add_generation_prompt`, `bos_token`,
+//! `eos_token` and the function `raise_exception`. It sees no clock, no files, no environment.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, Error, ErrorKind, Value, context};
+
+use crate::{TextError, Turn};
+
+/// The template of the form with marks: each turn's mark and text, nothing between.
+pub const MARKS_TEMPLATE: &str = "{% for message in messages %}\
+    {{ '<|' + message['role'] + '|>' + message['content'] }}\
+    {% endfor %}\
+    {% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}";
+
+/// Instructions that a template may run: far more than a conversation of a million turns needs.
+const FUEL: u64 = 100_000_000;
+
+/// A compiled chat template.
+#[derive(Clone)]
+pub struct ChatTemplate {
+    source: String,
+    tokens: BTreeMap<String, String>,
+    environment: Environment<'static>,
+}
+
+impl fmt::Debug for ChatTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatTemplate")
+            .field("source", &self.source)
+            .field("tokens", &self.tokens)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ChatTemplate {
+    /// The template that [`crate::Form::Marks`] is rendered with.
+    pub fn marks() -> Self {
+        Self::parse(MARKS_TEMPLATE).expect("the template of the project's own making parses")
+    }
+
+    /// Compiles a template.
+    pub fn parse(source: impl Into<String>) -> Result<Self, TextError> {
+        let source = source.into();
+        let mut environment = Environment::new();
+        environment.set_syntax(
+            SyntaxConfig::builder()
+                .trim_blocks(true)
+                .lstrip_blocks(true)
+                .build()
+                .expect("the usual delimiters do not clash"),
+        );
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        // Strangers' templates: a loop over a huge range must end.
+        environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(64);
+        environment.add_function("raise_exception", |reason: String| -> Result<String, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, reason))
+        });
+        environment.add_template_owned("chat_template", source.clone()).map_err(fault)?;
+        Ok(Self { source, tokens: BTreeMap::new(), environment })
+    }
+
+    /// Lets the template see `bos_token`, `eos_token` and the like.
+    #[must_use]
+    pub fn with_token(mut self, variable: &str, token: &str) -> Self {
+        self.tokens.insert(variable.to_owned(), token.to_owned());
+        self
+    }
+
+    /// The Jinja text.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The text of a conversation; with `add_generation_prompt` it ends where the assistant's reply begins.
+    pub fn render(&self, turns: &[Turn], add_generation_prompt: bool) -> Result<String, TextError> {
+        let template = self.environment.get_template("chat_template").map_err(fault)?;
+        let tokens = Value::from(Serde(&self.tokens));
+        template
+            .render(context! {
+                messages => Value::from(Serde(turns)),
+                add_generation_prompt,
+                ..tokens
+            })
+            .map_err(fault)
+    }
+}
+
+fn fault(error: Error) -> TextError {
+    let line = error.line().map_or_else(String::new, |line| format!("line {line}: "));
+    let detail = error
+        .detail()
+        .map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
+    TextError::Template { reason: format!("{line}{detail}") }
+}

@@ -1,0 +1,87 @@
+//! JSON lines with `messages`, as OpenAI's fine-tuning files: `{"messages":[{"role":"user","content":"…"}]}`.
+//!
+//! `content` is a string, a list of text parts (joined), or null (an empty text). `developer` is an
+//! instruction like `system`. Messages of tools and parts that are not text have no place in a dialogue here
+//! and are an error, rather than silently missing.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::jsonl::each_line;
+use crate::{Dialogue, Role, TextError, Turn};
+
+#[derive(Deserialize)]
+struct Line {
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    domains: Vec<String>,
+    messages: Vec<Message>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    role: String,
+    #[serde(default)]
+    content: Option<Content>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "content must be a string, a list of text parts, or null")]
+enum Content {
+    Text(String),
+    Parts(Vec<Part>),
+}
+
+#[derive(Deserialize)]
+struct Part {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    text: Option<String>,
+}
+
+const EXPECTED: &str = "a JSON object {\"messages\": [{\"role\": \"user\", \"content\": …}, …]} on one line";
+
+pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Dialogue>, TextError> {
+    each_line(path, text, EXPECTED, |line: Line, id| {
+        if line.messages.is_empty() {
+            return Err("no messages".to_owned());
+        }
+        let turns = line.messages.into_iter().enumerate();
+        let turns = turns.map(|(number, message)| turn_of(number + 1, message));
+        Ok(Dialogue {
+            id: line.id.unwrap_or(id),
+            domains: line.domains,
+            turns: turns.collect::<Result<_, String>>()?,
+        })
+    })
+}
+
+fn turn_of(number: usize, message: Message) -> Result<Turn, String> {
+    let role = match message.role.as_str() {
+        "system" | "developer" => Role::System,
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        other => {
+            return Err(format!(
+                "message {number} has the role \"{other}\", expected \"system\", \"user\" or \"assistant\""
+            ));
+        }
+    };
+    let text = match message.content {
+        None => String::new(),
+        Some(Content::Text(text)) => text,
+        Some(Content::Parts(parts)) => parts
+            .into_iter()
+            .map(|part| match (part.kind.as_str(), part.text) {
+                ("text", Some(text)) => Ok(text),
+                (kind, _) => Err(format!(
+                    "message {number} has a part of type \"{kind}\", expected \"text\" with a text"
+                )),
+            })
+            .collect::<Result<_, String>>()?,
+    };
+    Ok(Turn::new(role, text))
+}

@@ -1,0 +1,202 @@
+//! From a path to text: unpacking gzip, zstd and zip, and checking UTF-8.
+
+use std::collections::HashSet;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::{Dialogue, Split};
+use crate::TextError;
+
+/// A file of a few kilobytes can unpack to petabytes.
+const LIMIT: u64 = 1 << 32;
+
+/// A corpus's text, and the list files that lay beside it.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// The file, or `archive.zip/entry`.
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+    pub(super) lists: Lists,
+}
+
+/// The ids that MultiWOZ's list files name, without `.json`.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    valid: Option<HashSet<String>>,
+    test: Option<HashSet<String>>,
+}
+
+impl Lists {
+    pub(super) fn select(
+        &self,
+        path: &Path,
+        dialogues: Vec<Dialogue>,
+        split: Split,
+    ) -> Result<Vec<Dialogue>, TextError> {
+        let missing = |missing| TextError::NoSplit { path: path.to_owned(), split: split.name(), missing };
+        let need = |list: &Self, wanted: Split| match wanted {
+            Split::Test => list.test.clone().ok_or(missing("testListFile.txt")),
+            _ => list.valid.clone().ok_or(missing("valListFile.txt")),
+        };
+        let (ids, inside) = match split {
+            Split::Train => {
+                let mut held_out = need(self, Split::Valid)?;
+                held_out.extend(need(self, Split::Test)?);
+                (held_out, false)
+            }
+            _ => (need(self, split)?, true),
+        };
+        let chosen = dialogues.into_iter();
+        Ok(chosen.filter(|dialogue| ids.contains(bare_id(&dialogue.id)) == inside).collect())
+    }
+}
+
+fn bare_id(id: &str) -> &str {
+    id.strip_suffix(".json").unwrap_or(id)
+}
+
+fn ids_of(text: &str) -> HashSet<String> {
+    let lines = text.lines().map(|line| bare_id(line.trim()).to_owned());
+    lines.filter(|id| !id.is_empty()).collect()
+}
+
+/// Reads and unpacks a file, and the list files beside a `data.json`.
+pub(super) fn open(path: &Path) -> Result<Source, TextError> {
+    if path.is_dir() {
+        let inside =
+            ["data.json", "train.jsonl", "train.jsonl.gz"].into_iter().find(|name| path.join(name).exists());
+        return Err(TextError::IsFolder {
+            path: path.to_owned(),
+            hint: inside.map_or_else(
+                || ": name one of the files in it".to_owned(),
+                |name| format!(": perhaps {}", path.join(name).display()),
+            ),
+        });
+    }
+    let bytes = std::fs::read(path).map_err(|e| TextError::io("read", path, e))?;
+    let mut source = unpack(path, bytes)?;
+    for (list, stem) in [(&mut source.lists.valid, "valListFile"), (&mut source.lists.test, "testListFile")] {
+        for extension in ["txt", "json"] {
+            let beside = path.with_file_name(format!("{stem}.{extension}"));
+            if list.is_none() && beside != path && beside.is_file() {
+                let bytes = std::fs::read(&beside).map_err(|e| TextError::io("read", &beside, e))?;
+                *list = Some(ids_of(&utf8(&beside, bytes)?));
+            }
+        }
+    }
+    Ok(source)
+}
+
+/// Unpacks by the first bytes of the content.
+pub(super) fn unpack(path: &Path, bytes: Vec<u8>) -> Result<Source, TextError> {
+    match bytes.as_slice() {
+        [0x1f, 0x8b, ..] => {
+            let bytes = drain(path, "gzip", MultiGzDecoder::new(bytes.as_slice()))?;
+            plain(path, bytes)
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            let decoder = zstd::stream::read::Decoder::new(bytes.as_slice())
+                .map_err(|e| damaged(path, "zstd", 0, &e))?;
+            plain(path, drain(path, "zstd", decoder)?)
+        }
+        [b'P', b'K', 3 | 5, ..] => unzip(path, bytes),
+        _ => plain(path, bytes),
+    }
+}
+
+/// The name without the ending of its packing.
+pub(super) fn unpacked_name(name: &str) -> &str {
+    [".gz", ".zst", ".zip"].into_iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
+}
+
+fn plain(path: &Path, bytes: Vec<u8>) -> Result<Source, TextError> {
+    Ok(Source { path: path.to_owned(), text: utf8(path, bytes)?, lists: Lists::default() })
+}
+
+fn unzip(path: &Path, bytes: Vec<u8>) -> Result<Source, TextError> {
+    let broken = |error: &dyn std::fmt::Display| TextError::Damaged {
+        path: path.to_owned(),
+        codec: "zip",
+        produced: 0,
+        reason: error.to_string(),
+    };
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| broken(&e))?;
+    let names = archive
+        .file_names()
+        .map(|name| name.map(std::borrow::Cow::into_owned))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| broken(&e))?;
+    let files: Vec<&String> =
+        names.iter().filter(|name| !name.ends_with('/') && !name.starts_with("__MACOSX/")).collect();
+    let base = |name: &str| name.rsplit('/').next().unwrap_or("").to_owned();
+    let named = |wanted: &str| files.iter().find(|name| base(name) == wanted).copied();
+    let corpus = match (named("data.json"), files.as_slice()) {
+        (Some(name), _) => name,
+        (None, [only]) => *only,
+        _ => {
+            return Err(TextError::MissingEntry {
+                path: path.to_owned(),
+                wanted: "data.json".to_owned(),
+                found: listed(&files),
+                advice: "give MultiWOZ's own zip, or unpack it and name the file to read",
+            });
+        }
+    };
+    let mut entry = |name: &str| -> Result<String, TextError> {
+        let inner = path.join(name);
+        let file = archive.by_name(name).map_err(|e| broken(&e))?;
+        let bytes = drain(&inner, "zip", file)?;
+        utf8(&inner, bytes)
+    };
+    let mut list = |stem: &str| -> Result<Option<HashSet<String>>, TextError> {
+        let name = named(&format!("{stem}.txt")).or_else(|| named(&format!("{stem}.json")));
+        name.map(|name| Ok(ids_of(&entry(name)?))).transpose()
+    };
+    let lists = Lists { valid: list("valListFile")?, test: list("testListFile")? };
+    Ok(Source { path: path.join(corpus), text: entry(corpus)?, lists })
+}
+
+fn listed(files: &[&String]) -> String {
+    match files {
+        [] => "nothing".to_owned(),
+        [first @ .., last] if files.len() <= 6 => {
+            first.iter().map(|name| format!("{name}, ")).chain([(*last).clone()]).collect()
+        }
+        _ => format!("{} files, among them {}", files.len(), files[0]),
+    }
+}
+
+fn drain(path: &Path, codec: &'static str, reader: impl Read) -> Result<Vec<u8>, TextError> {
+    let mut bytes = Vec::new();
+    match reader.take(LIMIT + 1).read_to_end(&mut bytes) {
+        Ok(_) if bytes.len() as u64 > LIMIT => {
+            Err(TextError::TooLarge { path: path.to_owned(), limit: LIMIT })
+        }
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(damaged(path, codec, bytes.len(), &error)),
+    }
+}
+
+fn damaged(path: &Path, codec: &'static str, produced: usize, error: &std::io::Error) -> TextError {
+    TextError::Damaged { path: path.to_owned(), codec, produced, reason: error.to_string() }
+}
+
+/// Checks UTF-8 and takes a byte order mark off.
+pub(crate) fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, TextError> {
+    match String::from_utf8(bytes) {
+        Ok(mut text) => {
+            if text.starts_with('\u{feff}') {
+                text.remove(0);
+            }
+            Ok(text)
+        }
+        Err(error) => {
+            let offset = error.utf8_error().valid_up_to();
+            let bytes = error.as_bytes();
+            let line = 1 + bytes[..offset].iter().filter(|&&b| b == b'\n').count();
+            Err(TextError::Utf8 { path: path.to_owned(), line, offset, byte: bytes[offset] })
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Text to token ids and back.
+//!
+//! Two kinds stand behind one type: raw bytes, and whatever a `tokenizer.json` describes (our own byte-level
+//! BPE among them). Nothing here knows of models; a tokenizer is a directory's `tokenizer.json` and
+//! `tokenizer_config.json`.
+//!
+//! | | bytes | our BPE |
+//! |---|---|---|
+//! | `<\|pad\|>` | 0 | 0 |
+//! | `<\|end\|>` | 1 | 1 |
+//! | bytes | 2..=257, as google/reformer-enwik8 | 5..=260, in the order of the byte alphabet |
+//! | `<\|system\|>` `<\|user\|>` `<\|assistant\|>` | 258 259 260 | 2 3 4 |
+//! | merges | – | from 261 |
+//!
+//! **Special tokens never come out of text.** [`Tokenizer::encode`] reads `<|user|>` as the eight characters
+//! that it is; marks enter a sequence only through [`Tokenizer::encode_dialogue`] and
+//! [`Tokenizer::encode_chat`], so nobody can speak in another's name by typing a mark.
+
+mod byte_level;
+mod bytes;
+mod directory;
+mod encode;
+mod hugging_face;
+mod train;
+
+use std::collections::BTreeMap;
+
+pub use encode::Encoded;
+
+use self::hugging_face::HuggingFace;
+use crate::{ChatTemplate, Form, Role, TextError};
+
+/// The token that fills a row up.
+pub const PAD: &str = "<|pad|>";
+/// The token that ends a dialogue.
+pub const END: &str = "<|end|>";
+
+/// Text to token ids and back, with the marks and the template of a chat.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    kind: Kind,
+    marks: BTreeMap<Role, u32>,
+    end: Option<u32>,
+    pad: u32,
+    form: Form,
+    template: Option<ChatTemplate>,
+    /// `tokenizer_config.json` as loaded; keys of others survive a round trip.
+    config: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Bytes,
+    HuggingFace(Box<HuggingFace>),
+}
+
+impl Tokenizer {
+    /// The byte tokenizer: 261 tokens, no file but `tokenizer_config.json`.
+    pub fn bytes() -> Self {
+        Self {
+            kind: Kind::Bytes,
+            marks: bytes::MARKS.into_iter().collect(),
+            end: Some(bytes::END_ID),
+            pad: bytes::PAD_ID,
+            form: Form::Marks,
+            template: Some(ChatTemplate::marks()),
+            config: serde_json::Map::new(),
+        }
+    }
+
+    /// The 258 byte tokens of google/reformer-enwik8, which has no role marks.
+    pub fn bytes_without_marks() -> Self {
+        Self { marks: BTreeMap::new(), form: Form::Course, template: None, ..Self::bytes() }
+    }
+
+    /// Trains a byte-level BPE of at most `vocab_size` tokens, special tokens and the 256 bytes included.
+    ///
+    /// The same texts in the same order give the same `tokenizer.json`. A small corpus may run out of
+    /// pairs that occur twice before the vocabulary is full; [`Self::vocab_size`] tells.
+    pub fn train_bpe<S: AsRef<str>>(
+        texts: impl IntoIterator<Item = S>,
+        vocab_size: usize,
+    ) -> Result<Self, TextError> {
+        let json = train::byte_level_bpe(texts, vocab_size)?;
+        let mut tokenizer = Self::from_json(json, serde_json::Map::new())?;
+        tokenizer.template = Some(ChatTemplate::marks());
+        Ok(tokenizer)
+    }
+
+    /// The ids of `text`, in which marks mean nothing.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TextError> {
+        match &self.kind {
+            Kind::Bytes => Ok(bytes::encode(text)),
+            Kind::HuggingFace(inner) => inner.encode(text),
+        }
+    }
+
+    /// The text of `ids`; special tokens and ids beyond the vocabulary are left out, broken characters
+    /// become U+FFFD.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        match &self.kind {
+            Kind::HuggingFace(inner) if !inner.is_byte_level() => inner.decode(ids),
+            _ => {
+                let bytes: Vec<u8> = ids.iter().flat_map(|&id| self.token_bytes(id)).collect();
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+        }
+    }
+
+    /// The bytes that `id` stands for; none for special tokens and ids beyond the vocabulary. Feed them to
+    /// a [`crate::StreamDecoder`].
+    pub fn token_bytes(&self, id: u32) -> Vec<u8> {
+        match &self.kind {
+            Kind::Bytes => bytes::of_id(id).into_iter().collect(),
+            Kind::HuggingFace(inner) => inner.token_bytes(id).to_vec(),
+        }
+    }
+
+    /// A token for the eye: its text, a special token's name, or `<0xe2>` for a piece of a character.
+    pub fn token_name(&self, id: u32) -> String {
+        if let Some(name) = self.special_name(id) {
+            return name;
+        }
+        let bytes = self.token_bytes(id);
+        match std::str::from_utf8(&bytes) {
+            Ok("") => format!("<{id}>"),
+            Ok(text) => text.to_owned(),
+            Err(_) => bytes.iter().map(|byte| format!("<0x{byte:02x}>")).collect(),
+        }
+    }
+
+    fn special_name(&self, id: u32) -> Option<String> {
+        match &self.kind {
+            Kind::Bytes if id == bytes::PAD_ID => Some(PAD.to_owned()),
+            Kind::Bytes if id == bytes::END_ID => Some(END.to_owned()),
+            Kind::Bytes => {
+                self.marks.iter().find_map(|(role, &mark)| (mark == id).then(|| role.mark().to_owned()))
+            }
+            Kind::HuggingFace(inner) => inner.special_name(id).map(str::to_owned),
+        }
+    }
+
+    /// One more than the largest id. A model's vocabulary may be larger, never smaller.
+    pub fn vocab_size(&self) -> usize {
+        match &self.kind {
+            Kind::Bytes if self.marks.is_empty() => bytes::VOCAB_WITHOUT_MARKS,
+            Kind::Bytes => bytes::VOCAB,
+            Kind::HuggingFace(inner) => inner.vocab_size(),
+        }
+    }
+
+    /// The mark of a role; none in foreign tokenizers without it.
+    pub fn role_token(&self, role: Role) -> Option<u32> {
+        self.marks.get(&role).copied()
+    }
+
+    /// The token that ends a dialogue: ours, or a foreign tokenizer's end of sequence.
+    pub fn end_token(&self) -> Option<u32> {
+        self.end
+    }
+
+    /// The token that fills rows up; 0 where a foreign tokenizer names none.
+    pub fn pad_token(&self) -> u32 {
+        self.pad
+    }
+
+    /// Whether all three roles have a mark.
+    pub fn has_marks(&self) -> bool {
+        Role::ALL.iter().all(|role| self.marks.contains_key(role))
+    }
+
+    /// `bytes`, or the model of `tokenizer.json`: `BPE`, `Unigram`, `WordPiece`, `WordLevel`.
+    pub fn kind(&self) -> &str {
+        match &self.kind {
+            Kind::Bytes => "bytes",
+            Kind::HuggingFace(inner) => inner.model(),
+        }
+    }
+
+    /// How the dialogues that a model of this directory learned were joined.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Records the form in `tokenizer_config.json`, so that a chat uses what training used.
+    pub fn set_form(&mut self, form: Form) {
+        self.form = form;
+    }
+
+    /// The chat template, where there is one.
+    pub fn template(&self) -> Option<&ChatTemplate> {
+        self.template.as_ref()
+    }
+
+    /// Replaces the chat template.
+    pub fn set_template(&mut self, template: ChatTemplate) {
+        self.template = Some(template);
+    }
+
+    /// The tokens that end a reply: the end of the dialogue, and in the form with marks any role's mark.
+    pub fn stop_tokens(&self, form: Form) -> Vec<u32> {
+        let marks = self.marks.values().copied().filter(|_| form == Form::Marks);
+        self.end.into_iter().chain(marks).collect()
+    }
+
+    /// The strings that end a reply in the course's form, where turns are plain text.
+    pub fn stop_strings(&self, form: Form) -> Vec<String> {
+        match form {
+            Form::Marks => Vec::new(),
+            Form::Course => {
+                [Role::User, Role::Assistant].map(|role| form.opening(role).trim_end().to_owned()).to_vec()
+            }
+        }
+    }
+}
