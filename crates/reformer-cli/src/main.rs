@@ -1,2 +1,48 @@
-//! The binary `reformer`.
-fn main() {}
+//! The binary `reformer`: glue between what was typed and the libraries.
+//!
+//! ```text
+//! args → resolved plan → run → exit code
+//! ```
+//!
+//! Only this crate prints, reads the clock, watches signals and looks at the environment.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod command;
+mod exit;
+mod interrupt;
+mod json;
+mod number;
+mod opened;
+mod progress;
+mod repl;
+mod sampling;
+mod stdin_text;
+mod stream;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use terminal::Terminal;
+
+fn main() -> ExitCode {
+    exit::conclude(run(&Cli::parse()))
+}
+
+fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let global = &cli.global;
+    let terminal = Terminal::resolve(global);
+    match &cli.command {
+        Command::Train(args) => command::train::run(args, global, terminal),
+        Command::Eval(args) => command::eval::run(args, global, terminal),
+        Command::Generate(args) => command::generate::run(args, global, terminal),
+        Command::Chat(args) => command::chat::run(args, global, terminal),
+        Command::Inspect(args) => command::inspect::run(args, global, terminal),
+        Command::Data(data) => command::data::run(data, terminal),
+        Command::Completions { shell } => command::completions::run(*shell),
+    }
+}

@@ -1,0 +1,310 @@
+//! What was typed: one definition of every command and flag.
+//!
+//! `-h`, `--help` and the shells' completions come from here. Flags are spelled as the config keys are. What the flags
+//! *mean* (which checkpoint, how many threads, colour or not) is resolved by each command before it runs.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Train, chat with and look into Reformers: Transformers for very long sequences.
+#[derive(Debug, Parser)]
+#[command(name = "reformer", version, max_term_width = 100, propagate_version = true)]
+#[command(after_help = "First steps, with no files and no network:\n  \
+    reformer train --demo\n  reformer chat runs/demo\n\n\
+    Exit codes: 0 done, 1 ran and failed, 2 usage or configuration, 130 interrupted (checkpoint saved).")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Say less: only warnings and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Threads to compute with [default: as many as there are cores]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+    /// Seed of everything random
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// When to use colour; NO_COLOR switches it off too
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: When,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a model by a recipe, or the demo with no files at all
+    Train(TrainArgs),
+    /// Measure a model on a corpus: loss, perplexity, bits per byte, accuracy
+    Eval(EvalArgs),
+    /// Continue a text
+    Generate(GenerateArgs),
+    /// Talk to a model
+    Chat(ChatArgs),
+    /// Show a model's configuration, parameters, tensors and memory
+    Inspect(InspectArgs),
+    /// Look at and convert dialogue corpora
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `reformer train`.
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// The recipe, a TOML file
+    #[arg(value_name = "RECIPE", required_unless_present_any = ["demo", "resume"], conflicts_with = "demo")]
+    pub(crate) recipe: Option<PathBuf>,
+    /// Train the built-in demo: a byte-level model on a bundled dialogue corpus
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// Change a key of the recipe; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) sets: Vec<(String, String)>,
+    /// Continue from the newest checkpoint of the run, or of DIR
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+    #[expect(clippy::option_option, reason = "absent, bare and with a value are three things")]
+    pub(crate) resume: Option<Option<PathBuf>>,
+    /// Print parameters, tokens, steps, memory and time, and train nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The run's directory [default: runs/ and the recipe's name]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print the plan or the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Exact or hashed attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AttentionChoice {
+    /// As the model was trained.
+    Lsh,
+    /// Every LSH layer attends exactly.
+    Full,
+}
+
+/// `reformer eval`.
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// A run or a checkpoint directory
+    #[arg(value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// The corpus: JSONL (plain, .gz, .zst), MultiWOZ data.json or zip, or text
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// Attend in LSH layers as trained, or exactly
+    #[arg(long, value_name = "KIND", default_value = "lsh")]
+    pub(crate) attention: AttentionChoice,
+    /// Hash rounds to evaluate with, one result each [default: as trained]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) num_hashes: Vec<u16>,
+    /// Tokens in a row [default: as trained]
+    #[arg(long, value_name = "N")]
+    pub(crate) length: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The sampling settings, spelled as in generation_config.json.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct SamplingArgs {
+    /// Divides the logits; 0 always takes the most likely token [default: 0.8]
+    #[arg(long, value_name = "T")]
+    pub(crate) temperature: Option<f32>,
+    /// Keep the K most likely tokens; 0 keeps all [default: 40]
+    #[arg(long, visible_alias = "top_k", value_name = "K")]
+    pub(crate) top_k: Option<usize>,
+    /// Keep the smallest set of tokens that reaches this probability [default: 0.95]
+    #[arg(long, visible_alias = "top_p", value_name = "P")]
+    pub(crate) top_p: Option<f32>,
+    /// Keep tokens at least this fraction as likely as the best one [default: 0.05]
+    #[arg(long, visible_alias = "min_p", value_name = "P")]
+    pub(crate) min_p: Option<f32>,
+    /// Makes tokens already seen less likely; 1 is off [default: 1]
+    #[arg(long, visible_alias = "repetition_penalty", value_name = "F")]
+    pub(crate) repetition_penalty: Option<f32>,
+    /// Subtracted from the logit of a token already seen [default: 0]
+    #[arg(long, visible_alias = "presence_penalty", value_name = "F", allow_negative_numbers = true)]
+    pub(crate) presence_penalty: Option<f32>,
+    /// Subtracted for each time a token was seen [default: 0]
+    #[arg(long, visible_alias = "frequency_penalty", value_name = "F", allow_negative_numbers = true)]
+    pub(crate) frequency_penalty: Option<f32>,
+    /// Tokens that the penalties look back on; 0 is all [default: 64]
+    #[arg(long, visible_alias = "repeat_last_n", value_name = "N")]
+    pub(crate) repeat_last_n: Option<usize>,
+    /// The most tokens to generate [default: 512]
+    #[arg(long, visible_alias = "max_tokens", value_name = "N")]
+    pub(crate) max_tokens: Option<usize>,
+    /// A string that ends the text and is not part of it; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+    /// When the context is full: refuse, or slide (drop the oldest part, and say so)
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) context: Option<ContextChoice>,
+}
+
+/// What to do when the context is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ContextChoice {
+    /// A prompt that does not fit is an error.
+    Refuse,
+    /// The oldest part is dropped.
+    Slide,
+}
+
+/// `reformer generate`.
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// A run or a checkpoint directory
+    #[arg(value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// The text to continue; `-` reads it from stdin, as does a pipe
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+    /// Print one JSON object instead of streaming
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `reformer chat`.
+#[derive(Debug, Args)]
+pub(crate) struct ChatArgs {
+    /// A run or a checkpoint directory
+    #[arg(value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// An instruction that stands before the conversation
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+    /// Say this, print the reply and leave; `-` reads it from stdin
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+    /// Continue a conversation that /save wrote
+    #[arg(long, value_name = "FILE")]
+    pub(crate) load: Option<PathBuf>,
+    /// Print the speed after every reply
+    #[arg(long)]
+    pub(crate) stats: bool,
+    /// Neither read nor write the history file
+    #[arg(long)]
+    pub(crate) no_history: bool,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+    /// Print each reply as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `reformer inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A run or a checkpoint directory
+    #[arg(value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// List every tensor
+    #[arg(long)]
+    pub(crate) tensors: bool,
+    /// Estimate the memory of a training step on one row of this many tokens
+    #[arg(long, value_name = "LEN")]
+    pub(crate) memory: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `reformer data`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Write a corpus as JSONL, one dialogue a line
+    Convert {
+        /// The corpus; `demo` is the built-in one
+        #[arg(value_name = "FILE")]
+        input: PathBuf,
+        /// Where to [default: stdout]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// The corpus's format [default: by its name and content]
+        #[arg(long, value_name = "FORMAT")]
+        format: Option<String>,
+        /// Dialogues to write at most
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
+    /// Count dialogues, turns and bytes
+    Describe {
+        /// The corpora; `demo` is the built-in one
+        #[arg(value_name = "FILE", required = true)]
+        inputs: Vec<PathBuf>,
+        /// The corpora's format [default: by name and content]
+        #[arg(long, value_name = "FORMAT")]
+        format: Option<String>,
+        /// Print one JSON object a corpus
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        _ => Err(format!("expected KEY=VALUE, for example `steps=100`, got `{text}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn resume_is_absent_bare_or_with_a_directory() {
+        let resume = |args: &[&str]| match Cli::try_parse_from(args).unwrap().command {
+            Command::Train(train) => train.resume,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(resume(&["reformer", "train", "--demo"]), None);
+        assert_eq!(resume(&["reformer", "train", "--resume"]), Some(None));
+        assert_eq!(resume(&["reformer", "train", "--resume=runs/a"]), Some(Some("runs/a".into())));
+    }
+
+    #[test]
+    fn a_set_without_a_value_is_refused() {
+        assert!(Cli::try_parse_from(["reformer", "train", "--demo", "--set", "steps"]).is_err());
+    }
+}

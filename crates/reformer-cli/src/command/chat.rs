@@ -1,0 +1,66 @@
+//! `reformer chat`: talk to a model at a prompt, through a pipe, or once.
+
+use std::process::ExitCode;
+
+use reformer::generate::{ChatSession, ContextPolicy, Conversation, Generator};
+
+use crate::args::{ChatArgs, Global};
+use crate::exit::usage;
+use crate::interrupt::Interrupt;
+use crate::opened::{self, Opened};
+use crate::repl::{self, Repl, Source, history_path};
+use crate::terminal::{BOLD, PLAIN, Terminal};
+use crate::{number, sampling, stdin_text};
+
+/// Opens the model and talks.
+pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
+    let folder = opened::checkpoint(&args.model)?;
+    let settings = sampling::resolve(&folder, &args.sampling, global.seed)?;
+    if args.load.is_some() && args.system.is_some() {
+        return Err(usage(anyhow::anyhow!("--load brings its own system prompt: give either --load or --system")));
+    }
+    let conversation = match &args.load {
+        Some(path) => repl::load(path)?,
+        None => Conversation::new(args.system.clone()),
+    };
+    let opened = opened::open(&args.model, global, terminal)?;
+    if !opened.chats() {
+        anyhow::bail!(
+            "{} is a completion model: its tokenizer has no role marks, so it cannot tell who speaks; \
+             continue a text with `reformer generate {} -p TEXT`",
+            folder.display(),
+            args.model.display()
+        );
+    }
+
+    let interrupt = Interrupt::install()?;
+    let clock = opened::clock();
+    let generator = Generator::new(&opened.cpu, &opened.model, &opened.tokenizer, &clock)?;
+    let policy = sampling::policy(&args.sampling, ContextPolicy::Slide);
+    let session = ChatSession::new(generator, conversation, settings, policy)?;
+    let about = about(&opened);
+    let repl = Repl { session, terminal, interrupt: &interrupt, about, json: args.json, stats: args.stats };
+
+    match args.prompt.as_deref() {
+        Some("-") => repl.once(stdin_text::read()?.trim_end()),
+        Some(text) => repl.once(text),
+        None if terminal.stdin => {
+            terminal.say(format_args!("{BOLD}{}{PLAIN}", repl.about));
+            terminal.say("Type a message; /help lists commands, Ctrl-D leaves.");
+            let history = if args.no_history { None } else { history_path() };
+            repl.run(Source::editor(history, terminal.colour)?)
+        }
+        None => repl.run(Source::stdin()),
+    }
+}
+
+fn about(opened: &Opened) -> String {
+    let config = opened.model.config();
+    let positions = config.position_limit().map_or_else(|| "any number of".into(), number::count);
+    format!(
+        "{}: {} parameters, {} layers, {positions} positions",
+        opened.folder.display(),
+        number::count(opened.model.parameters().count()),
+        config.layers(),
+    )
+}

@@ -1,0 +1,9 @@
+//! One file a command: arguments resolved to a plan, the plan run, its result printed.
+
+pub(crate) mod chat;
+pub(crate) mod completions;
+pub(crate) mod data;
+pub(crate) mod eval;
+pub(crate) mod generate;
+pub(crate) mod inspect;
+pub(crate) mod train;

@@ -1,0 +1,43 @@
+//! Ctrl-C and SIGTERM as a flag: the first one asks to stop, a second one while the first is pending exits at once.
+//!
+//! The library takes the flag as an argument; the handlers live here and nowhere else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// The flag that both signals raise.
+#[derive(Debug, Clone)]
+pub(crate) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Installs the handlers.
+    pub(crate) fn install() -> anyhow::Result<Self> {
+        let raised = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // Order matters: the shutdown looks at the flag before this signal raises it.
+            flag::register_conditional_shutdown(signal, i32::from(crate::exit::INTERRUPTED), Arc::clone(&raised))
+                .and_then(|_| flag::register(signal, Arc::clone(&raised)))
+                .context("cannot install the handlers of Ctrl-C and SIGTERM")?;
+        }
+        Ok(Self(raised))
+    }
+
+    /// Whether someone asked to stop.
+    pub(crate) fn raised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Forgets the request: what was to stop has stopped.
+    pub(crate) fn reset(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    /// The flag itself, for the trainer.
+    pub(crate) fn flag(&self) -> &AtomicBool {
+        &self.0
+    }
+}

@@ -1,0 +1,211 @@
+//! Where the chat's lines come from: an editor on a terminal, plain lines from a pipe.
+//!
+//! A message may span lines: between `"""` and `"""`, after a `\` at the end of a line, with Alt-Enter, or pasted
+//! (bracketed paste). Both sources understand the first two.
+
+use std::borrow::Cow;
+use std::io::{self, BufRead};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use rustyline::completion::Completer;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::DefaultHistory;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{Cmd, Config, Editor, EventHandler, Helper, KeyCode, KeyEvent, Modifiers};
+
+use super::command::TABLE;
+use crate::terminal::{BOLD, PLAIN};
+
+/// What came in.
+pub(crate) enum Input {
+    /// A whole message or command.
+    Line(String),
+    /// Ctrl-C at the prompt.
+    Interrupted,
+    /// Ctrl-D, or the end of the pipe.
+    End,
+}
+
+/// The chat's input.
+pub(crate) enum Source {
+    /// A person at a terminal.
+    Editor { editor: Box<Editor<Assistant, DefaultHistory>>, history: Option<PathBuf> },
+    /// A program or a file.
+    Pipe(Box<dyn BufRead>),
+}
+
+impl Source {
+    /// An editor with its history.
+    pub(crate) fn editor(history: Option<PathBuf>, colour: bool) -> anyhow::Result<Self> {
+        let config = Config::builder().auto_add_history(false).max_history_size(2000)?.build();
+        let mut editor: Editor<Assistant, DefaultHistory> =
+            Editor::with_config(config).context("cannot open the line editor")?;
+        editor.set_helper(Some(Assistant { colour }));
+        editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), EventHandler::Simple(Cmd::Newline));
+        if let Some(path) = &history {
+            // The first chat has no history yet.
+            let _ = editor.load_history(path);
+        }
+        Ok(Self::Editor { editor: Box::new(editor), history })
+    }
+
+    /// The lines of stdin.
+    pub(crate) fn stdin() -> Self {
+        Self::Pipe(Box::new(io::stdin().lock()))
+    }
+
+    /// The next message.
+    pub(crate) fn next(&mut self) -> anyhow::Result<Input> {
+        match self {
+            Self::Editor { editor, .. } => match editor.readline("> ") {
+                Ok(line) => {
+                    if !line.trim().is_empty() {
+                        editor.add_history_entry(&line).context("cannot remember the line")?;
+                    }
+                    Ok(Input::Line(unfold(&line)))
+                }
+                Err(ReadlineError::Interrupted) => Ok(Input::Interrupted),
+                Err(ReadlineError::Eof) => Ok(Input::End),
+                Err(error) => Err(error).context("cannot read from the terminal"),
+            },
+            Self::Pipe(reader) => pipe_message(reader.as_mut()),
+        }
+    }
+
+    /// Writes the history; a failure is worth a word, not an exit code.
+    pub(crate) fn save_history(&mut self) -> anyhow::Result<()> {
+        if let Self::Editor { editor, history: Some(path) } = self {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            }
+            editor.save_history(path).with_context(|| format!("cannot write the history to {}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Where the history lives: `$XDG_STATE_HOME/reformer/history`, else under `~/.local/state`.
+pub(crate) fn history_path() -> Option<PathBuf> {
+    let absolute = |path: PathBuf| path.is_absolute().then_some(path);
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).and_then(absolute);
+    let home = || std::env::home_dir().and_then(absolute).map(|home| home.join(Path::new(".local/state")));
+    state.or_else(home).map(|state| state.join("reformer/history"))
+}
+
+fn pipe_message(reader: &mut dyn BufRead) -> anyhow::Result<Input> {
+    let mut message = String::new();
+    loop {
+        let mut line = Vec::new();
+        if reader.read_until(b'\n', &mut line).context("cannot read stdin")? == 0 {
+            return Ok(if message.is_empty() { Input::End } else { Input::Line(unfold(&message)) });
+        }
+        let line = String::from_utf8(line).context("stdin is not UTF-8; convert it, for example with `iconv -t UTF-8`")?;
+        message.push_str(line.strip_suffix('\n').map_or(line.as_str(), |line| line.strip_suffix('\r').unwrap_or(line)));
+        if !unfinished(&message) {
+            return Ok(Input::Line(unfold(&message)));
+        }
+        message.push('\n');
+    }
+}
+
+/// Whether the message goes on in the next line.
+fn unfinished(text: &str) -> bool {
+    match text.trim_start().strip_prefix("\"\"\"") {
+        Some(rest) => !rest.trim_end().ends_with("\"\"\""),
+        None => text.ends_with('\\'),
+    }
+}
+
+/// The message without the signs that joined its lines.
+fn unfold(text: &str) -> String {
+    match text.trim().strip_prefix("\"\"\"") {
+        Some(rest) => rest.strip_suffix("\"\"\"").unwrap_or(rest).trim_matches('\n').to_owned(),
+        None => text.replace("\\\n", "\n"),
+    }
+}
+
+/// Completion, validation and the coloured prompt.
+pub(crate) struct Assistant {
+    colour: bool,
+}
+
+impl Helper for Assistant {}
+
+impl Hinter for Assistant {
+    type Hint = String;
+}
+
+impl Highlighter for Assistant {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _default: bool) -> Cow<'b, str> {
+        if self.colour { Cow::Owned(format!("{BOLD}{prompt}{PLAIN}")) } else { Cow::Borrowed(prompt) }
+    }
+}
+
+impl Validator for Assistant {
+    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        let more = unfinished(context.input());
+        Ok(if more { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
+    }
+}
+
+impl Completer for Assistant {
+    type Candidate = String;
+
+    fn complete(
+        &self,
+        line: &str,
+        at: usize,
+        _context: &rustyline::Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<String>)> {
+        Ok((0, completions(&line[..at])))
+    }
+}
+
+/// Whole lines that begin with `typed`.
+fn completions(typed: &str) -> Vec<String> {
+    let commands = TABLE.iter().map(|&(name, argument, _)| if argument.is_empty() { name.into() } else { format!("{name} ") });
+    let settings = crate::sampling::KEYS.iter().map(|key| format!("/set {key} "));
+    let shows = ["conversation", "settings", "model"].iter().map(|what| format!("/show {what}"));
+    let all: Vec<String> = if typed.contains(' ') { settings.chain(shows).collect() } else { commands.collect() };
+    all.into_iter().filter(|line| typed.starts_with('/') && line.starts_with(typed)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(text: &'static str) -> Vec<String> {
+        let mut reader = io::Cursor::new(text);
+        let mut all = Vec::new();
+        while let Input::Line(line) = pipe_message(&mut reader).unwrap() {
+            all.push(line);
+        }
+        all
+    }
+
+    #[test]
+    fn a_pipe_is_one_message_a_line() {
+        assert_eq!(messages("one\r\ntwo\nthree"), ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn triple_quotes_and_backslashes_join_lines() {
+        assert_eq!(messages("\"\"\"a\nb\"\"\"\nc\\\nd\n"), ["a\nb", "c\nd"]);
+        assert_eq!(messages("\"\"\"one line\"\"\"\n"), ["one line"]);
+    }
+
+    #[test]
+    fn an_unclosed_quote_ends_with_the_pipe() {
+        assert_eq!(messages("\"\"\"a\nb\n"), ["a\nb"]);
+    }
+
+    #[test]
+    fn tab_completes_commands_and_settings() {
+        assert_eq!(completions("/re"), ["/regen"]);
+        assert_eq!(completions("/set temp"), ["/set temperature "]);
+        assert_eq!(completions("hello"), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,134 @@
+//! Sampling settings: from defaults, the checkpoint's generation_config.json, flags and `/set`, in rising order.
+//!
+//! One table of keys serves the file, the flags and the REPL, because they are spelled alike.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use reformer::generate::{ContextPolicy, Sampling};
+
+use crate::args::{ContextChoice, SamplingArgs};
+use crate::exit::usage;
+
+/// The keys, as flags, `/set` and generation_config.json spell them.
+pub(crate) const KEYS: [&str; 11] = [
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "repetition_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+    "repeat_last_n",
+    "seed",
+    "max_tokens",
+    "stop",
+];
+
+/// Settings for the checkpoint in `folder`, under what was typed.
+pub(crate) fn resolve(folder: &Path, typed: &SamplingArgs, seed: Option<u64>) -> anyhow::Result<Sampling> {
+    let mut sampling = from_file(&folder.join("generation_config.json"))?;
+    macro_rules! take {
+        ($($key:ident),*) => { $(if let Some(value) = typed.$key { sampling.$key = value; })* };
+    }
+    take!(temperature, top_k, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty, repeat_last_n, max_tokens);
+    if !typed.stop.is_empty() {
+        sampling.stop.clone_from(&typed.stop);
+    }
+    if let Some(seed) = seed {
+        sampling.seed = seed;
+    }
+    // Bad settings are the user's words: they end with 2, before a model is loaded.
+    reformer::generate::Chain::new(&sampling).map_err(usage)?;
+    Ok(sampling)
+}
+
+/// The context policy that was typed, or the command's own default.
+pub(crate) fn policy(typed: &SamplingArgs, default: ContextPolicy) -> ContextPolicy {
+    match typed.context {
+        None => default,
+        Some(ContextChoice::Refuse) => ContextPolicy::Refuse,
+        Some(ContextChoice::Slide) => ContextPolicy::Slide,
+    }
+}
+
+/// Reads those keys that we know from a file that may hold many more; a missing file is the defaults.
+fn from_file(path: &Path) -> anyhow::Result<Sampling> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Sampling::default()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let file: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(&text).with_context(|| format!("{} is not a JSON object", path.display()))?;
+    let mut sampling = Sampling::default();
+    for (key, value) in &file {
+        // Hugging Face writes `max_new_tokens`; its `max_length` counts the prompt and is no setting of ours.
+        let key = if key == "max_new_tokens" { "max_tokens" } else { key };
+        if KEYS.contains(&key) && key != "seed" && !value.is_null() {
+            set_json(&mut sampling, key, value.clone()).with_context(|| format!("in {}", path.display()))?;
+        }
+    }
+    if file.get("do_sample") == Some(&serde_json::Value::Bool(false)) && file.contains_key("do_sample") && !file.contains_key("temperature") {
+        sampling.temperature = 0.0;
+    }
+    Ok(sampling)
+}
+
+/// Changes one setting by name, for `/set`.
+pub(crate) fn set(sampling: &mut Sampling, key: &str, value: &str) -> anyhow::Result<()> {
+    if !KEYS.contains(&key) {
+        bail!("no setting `{key}`; there are {}", KEYS.join(", "));
+    }
+    let value = match key {
+        "stop" if value == "none" => serde_json::json!([]),
+        "stop" => serde_json::json!([value.trim_matches('"')]),
+        _ => serde_json::from_str(value).with_context(|| format!("{key} must be a number, got `{value}`"))?,
+    };
+    set_json(sampling, key, value)
+}
+
+fn set_json(sampling: &mut Sampling, key: &str, value: serde_json::Value) -> anyhow::Result<()> {
+    let shown = value.to_string();
+    let mut all = serde_json::to_value(&*sampling)?;
+    all[key] = value;
+    let changed: Sampling = serde_json::from_value(all).with_context(|| format!("{key} cannot be {shown}"))?;
+    reformer::generate::Chain::new(&changed)?;
+    *sampling = changed;
+    Ok(())
+}
+
+/// The settings, one a line.
+pub(crate) fn describe(sampling: &Sampling) -> anyhow::Result<String> {
+    let all = serde_json::to_value(sampling)?;
+    let line = |key: &&str| match &all[*key] {
+        // f32 in JSON shows its f64 digits (0.800000011920929).
+        serde_json::Value::Number(n) if n.is_f64() => format!("{key:20} {}", n.as_f64().unwrap_or_default() as f32),
+        other => format!("{key:20} {other}"),
+    };
+    Ok(KEYS.iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_the_table_is_a_setting_and_the_other_way_round() {
+        let all = serde_json::to_value(Sampling::default()).unwrap();
+        let names: Vec<&str> = all.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(names, KEYS);
+    }
+
+    #[test]
+    fn set_refuses_unknown_keys_words_and_values_out_of_range() {
+        let mut sampling = Sampling::default();
+        assert!(set(&mut sampling, "temprature", "1").unwrap_err().to_string().contains("temperature"));
+        assert!(set(&mut sampling, "top_k", "many").is_err());
+        assert!(set(&mut sampling, "top_p", "2").is_err());
+        assert_eq!(sampling, Sampling::default());
+        set(&mut sampling, "stop", "Person 1:").unwrap();
+        set(&mut sampling, "temperature", "0").unwrap();
+        assert_eq!((sampling.stop.len(), sampling.temperature), (1, 0.0));
+    }
+}

@@ -1,0 +1,28 @@
+//! A text from the command line, from a pipe, or from `-`.
+
+use std::io::{self, Read};
+
+use anyhow::Context;
+
+use crate::exit::usage;
+use crate::terminal::Terminal;
+
+/// All of stdin as text.
+pub(crate) fn read() -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        anyhow::anyhow!("stdin is not UTF-8 at byte {at}; convert it, for example with `iconv -f WINDOWS-1252 -t UTF-8`")
+    })
+}
+
+/// The prompt that was typed, or piped.
+pub(crate) fn prompt(typed: Option<&str>, terminal: Terminal) -> anyhow::Result<String> {
+    match typed {
+        Some("-") => read(),
+        Some(text) => Ok(text.to_owned()),
+        None if !terminal.stdin => read(),
+        None => Err(usage(anyhow::anyhow!("no prompt: give one with -p TEXT, or pipe it in"))),
+    }
+}

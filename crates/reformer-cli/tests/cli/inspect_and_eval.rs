@@ -1,0 +1,66 @@
+//! `reformer inspect` and `reformer eval`.
+
+use std::fs;
+
+use crate::fixture::{assert_done, assert_fails, folder, run, stdout, tiny};
+
+#[test]
+fn inspect_shows_configuration_parameters_tensors_and_memory() {
+    let output = run(&["inspect", &tiny(), "--tensors", "--memory", "4096"]);
+    assert_done(&output);
+    for word in ["parameters", "lsh", "reformer.embeddings.word_embeddings.weight", "lm_head.bias", "4,096 tokens"] {
+        assert!(stdout(&output).contains(word), "no {word:?} in:\n{}", stdout(&output));
+    }
+}
+
+#[test]
+fn inspect_json_is_one_object() {
+    let output = run(&["inspect", &tiny(), "--tensors", "--memory", "100", "--json"]);
+    assert_done(&output);
+    let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(json["config"]["model_type"], "reformer");
+    assert!(json["parameters"].as_u64().unwrap() > 0);
+    let counted: u64 = json["tensors"].as_array().unwrap().iter().map(|t| t["elements"].as_u64().unwrap()).sum();
+    assert_eq!(json["parameters"], counted);
+    assert!(json["memory"]["total_bytes"].as_u64().unwrap() > 0, "{}", json["memory"]);
+}
+
+fn corpus(folder: &std::path::Path) -> String {
+    let path = folder.join("test.jsonl");
+    let turn = r#"{"id":"a","domains":[],"turns":[{"speaker":"user","text":"a cheap hotel, please"},{"speaker":"system","text":"Where?"}]}"#;
+    fs::write(&path, format!("{turn}\n{turn}\n")).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn eval_prints_one_json_object_with_loss_perplexity_bits_tokens_and_bytes() {
+    let folder = folder();
+    let output = run(&["eval", &tiny(), "--data", &corpus(folder.path()), "--json"]);
+    assert_done(&output);
+    assert_eq!(stdout(&output).lines().count(), 1);
+    let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    for key in ["loss", "perplexity", "bits_per_byte", "accuracy", "tokens", "bytes"] {
+        assert!(json[key].is_number(), "no {key} in {json}");
+    }
+    assert_eq!(json["bytes"], 2 * 27);
+}
+
+#[test]
+fn eval_compares_numbers_of_hashes_and_exact_attention() {
+    let folder = folder();
+    let corpus = corpus(folder.path());
+    let runs = run(&["eval", &tiny(), "--data", &corpus, "--num-hashes", "1,4", "--json"]);
+    assert_done(&runs);
+    let runs: serde_json::Value = serde_json::from_str(&stdout(&runs)).unwrap();
+    assert_eq!(runs["runs"][1]["num_hashes"], 4);
+    let full = run(&["eval", &tiny(), "--data", &corpus, "--attention", "full", "--length", "1"]);
+    assert_done(&full);
+}
+
+#[test]
+fn eval_of_length_zero_or_beyond_the_positions_is_refused() {
+    let folder = folder();
+    let corpus = corpus(folder.path());
+    assert_fails(&run(&["eval", &tiny(), "--data", &corpus, "--length", "0"]), 2, &["--length 0"]);
+    assert_fails(&run(&["eval", &tiny(), "--data", &corpus, "--length", "513"]), 2, &["513", "512"]);
+}

@@ -1,0 +1,11 @@
+//! The real binary, as a person or a script uses it: what it prints where, and how it exits.
+//!
+//! One test binary, because each one links everything.
+
+mod chat;
+mod data;
+mod fixture;
+mod generate;
+mod inspect_and_eval;
+mod refusals;
+mod train;

@@ -1,0 +1,201 @@
+//! A chat: a conversation, a model and a decode state that grows with it.
+//!
+//! Every reply renders the whole conversation to tokens and lets the generator find how much of that its state already
+//! holds: a new turn appends, a regenerated or undone one truncates, an edited history recomputes from where it differs.
+//! A reply ends where the tokenizer's form says: at any role mark, at `<|end|>`, or at ` Person 1:` in plain text.
+//!
+//! Knows nothing of terminals and files; commands of a REPL are calls here.
+
+use std::ops::ControlFlow;
+
+use reformer_text::{Form, Role, Turn};
+use serde::Serialize;
+
+use crate::conversation::Conversation;
+use crate::decode::{Cache, Completion, ContextPolicy, Finish, Generator, Request};
+use crate::error::{GenerateError, Result};
+use crate::sampler::{Chain, Sampling};
+use crate::stats::Stats;
+
+/// A reply, with what the context policy did to get it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Reply {
+    /// The generation.
+    #[serde(flatten)]
+    pub completion: Completion,
+    /// Turns at the beginning that the model no longer sees, because the conversation outgrew its positions.
+    pub dropped_turns: usize,
+}
+
+/// One person talking to one model.
+pub struct ChatSession<'a> {
+    generator: Generator<'a>,
+    conversation: Conversation,
+    sampling: Sampling,
+    policy: ContextPolicy,
+    cache: Cache,
+    draws: u64,
+    last: Stats,
+    total: Stats,
+}
+
+impl<'a> ChatSession<'a> {
+    /// A session over `conversation`, which may already have turns.
+    pub fn new(
+        generator: Generator<'a>,
+        conversation: Conversation,
+        sampling: Sampling,
+        policy: ContextPolicy,
+    ) -> Result<Self> {
+        Chain::new(&sampling)?;
+        let cache = generator.cache();
+        let (last, total) = (Stats::default(), Stats::default());
+        Ok(Self { generator, conversation, sampling, policy, cache, draws: 0, last, total })
+    }
+
+    /// The conversation so far.
+    pub fn conversation(&self) -> &Conversation {
+        &self.conversation
+    }
+
+    /// Replaces the conversation; the state keeps what the two have in common.
+    pub fn set_conversation(&mut self, conversation: Conversation) {
+        self.conversation = conversation;
+    }
+
+    /// Starts over under the same system prompt.
+    pub fn clear(&mut self) {
+        self.conversation.clear();
+    }
+
+    /// Starts over under another system prompt; an empty one is none.
+    pub fn set_system(&mut self, system: Option<String>) {
+        self.conversation = Conversation::new(system);
+    }
+
+    /// The sampling settings.
+    pub fn sampling(&self) -> &Sampling {
+        &self.sampling
+    }
+
+    /// Changes the sampling settings, if they are legal.
+    pub fn set_sampling(&mut self, sampling: Sampling) -> Result<()> {
+        Chain::new(&sampling)?;
+        if sampling.seed != self.sampling.seed {
+            self.draws = 0;
+        }
+        self.sampling = sampling;
+        Ok(())
+    }
+
+    /// Says `text` as the user and generates the reply, which joins the conversation.
+    ///
+    /// A reply that is cancelled keeps what was said; if nothing was, or on an error, the user's turn is taken back.
+    pub fn send(&mut self, text: &str, on_text: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Result<Reply> {
+        self.conversation.push(Role::User, text);
+        let reply = self.reply(on_text);
+        match &reply {
+            Ok(reply) if reply.completion.finish == Finish::Cancelled && reply.completion.text.is_empty() => {
+                self.conversation.take_last_exchange();
+            }
+            Ok(reply) => self.conversation.push(Role::Assistant, reply.completion.text.clone()),
+            Err(_) => {
+                self.conversation.take_last_exchange();
+            }
+        }
+        reply
+    }
+
+    /// Another reply to the last user turn, from fresh draws.
+    pub fn regenerate(&mut self, on_text: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Result<Reply> {
+        let before = self.conversation.clone();
+        let text = self.conversation.take_last_exchange().ok_or(GenerateError::NoTurn("reply to regenerate"))?;
+        let reply = self.send(&text, on_text);
+        let nothing = |reply: &Reply| reply.completion.text.is_empty() && reply.completion.finish == Finish::Cancelled;
+        if reply.as_ref().map_or(true, nothing) {
+            self.conversation = before;
+        }
+        reply
+    }
+
+    /// Takes the last user turn and its reply back; returns what the user had said.
+    pub fn undo(&mut self) -> Result<String> {
+        self.conversation.take_last_exchange().ok_or(GenerateError::NoTurn("turn to undo"))
+    }
+
+    /// Counts and seconds of the last reply.
+    pub fn last_stats(&self) -> Stats {
+        self.last
+    }
+
+    /// Counts and seconds of the whole session.
+    pub fn total_stats(&self) -> Stats {
+        self.total
+    }
+
+    /// Tokens in the decode state and the model's positions.
+    pub fn context(&self) -> (usize, usize) {
+        (self.cache.len(), self.generator.positions())
+    }
+
+    fn reply(&mut self, on_text: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Result<Reply> {
+        let (prompt, dropped_turns) = self.prompt()?;
+        let (tokenizer, form) = (self.generator.tokenizer(), self.generator.tokenizer().form());
+        let stop_tokens = tokenizer.stop_tokens(form);
+        let mut sampling = self.sampling.clone();
+        sampling.stop.extend(tokenizer.stop_strings(form));
+        let request = Request {
+            prompt: &prompt,
+            sampling: &sampling,
+            stop_tokens: &stop_tokens,
+            first_draw: self.draws,
+            policy: self.policy,
+        };
+        // In the course's plain text the reply begins with the space after ` Person 2:`, which is no part of it.
+        let mut begun = form == Form::Marks;
+        let mut trimming = |piece: &str| {
+            let shown = if begun { piece } else { piece.trim_start() };
+            begun |= !shown.is_empty();
+            on_text(shown)
+        };
+        let mut completion = self.generator.generate(&mut self.cache, &request, &mut trimming)?;
+        if form == Form::Course {
+            completion.text = completion.text.trim_start().to_owned();
+        }
+        // The draw that ended the reply counts too.
+        self.draws += completion.ids.len() as u64 + 1;
+        self.last = completion.stats;
+        self.total.add(&completion.stats);
+        Ok(Reply { completion, dropped_turns })
+    }
+
+    /// The tokens before the reply, and how many turns were left out to make room.
+    fn prompt(&self) -> Result<(Vec<u32>, usize)> {
+        let turns = self.conversation.turns();
+        let positions = self.generator.positions();
+        // Room for a useful reply; a model of few positions gives a quarter of them.
+        let reserve = self.sampling.max_tokens.min(positions / 4).max(1);
+        let mut first = 0;
+        loop {
+            let prompt = self.render(&self.conversation.messages_from(first))?;
+            if self.policy == ContextPolicy::Refuse || prompt.len() + reserve <= positions {
+                return Ok((prompt, first));
+            }
+            let next = turns.iter().enumerate().skip(first + 1).find(|(_, turn)| turn.role == Role::User);
+            match next {
+                Some((index, _)) => first = index,
+                // Only the last turn is left: the generator slides within it.
+                None => return Ok((prompt, first)),
+            }
+        }
+    }
+
+    fn render(&self, turns: &[Turn]) -> Result<Vec<u32>> {
+        let tokenizer = self.generator.tokenizer();
+        let chat = tokenizer.encode_chat(turns, tokenizer.form(), true)?;
+        // Dialogues are trained one after another, each after the `<|end|>` of the one before: the first one too. A
+        // foreign template says itself how a conversation begins.
+        let opening = tokenizer.end_token().filter(|_| tokenizer.has_marks());
+        Ok(opening.into_iter().chain(chat).collect())
+    }
+}

@@ -1,0 +1,171 @@
+//! A conversation as data: a system prompt and alternating turns, kept apart from any model.
+//!
+//! On disk it is the OpenAI messages form, which every chat tool reads:
+//!
+//! ```json
+//! {"messages": [{"role": "system", "content": "…"}, {"role": "user", "content": "…"}, …]}
+//! ```
+//!
+//! A bare array of messages is read too. Strings go in and come out; files are the caller's.
+
+use reformer_text::{Role, Turn};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{GenerateError, Result};
+
+/// A system prompt and the turns that followed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Conversation {
+    system: Option<String>,
+    turns: Vec<Turn>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Message {
+    role: String,
+    content: String,
+}
+
+#[derive(Serialize)]
+struct Saved {
+    messages: Vec<Message>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Loaded {
+    Wrapped { messages: Vec<Message> },
+    Bare(Vec<Message>),
+}
+
+impl Conversation {
+    /// An empty conversation under `system`.
+    pub fn new(system: Option<String>) -> Self {
+        Self { system: system.filter(|text| !text.is_empty()), turns: Vec::new() }
+    }
+
+    /// The system prompt.
+    pub fn system(&self) -> Option<&str> {
+        self.system.as_deref()
+    }
+
+    /// The user's and the assistant's turns, oldest first.
+    pub fn turns(&self) -> &[Turn] {
+        &self.turns
+    }
+
+    /// Adds a turn.
+    pub fn push(&mut self, role: Role, text: impl Into<String>) {
+        self.turns.push(Turn { role, text: text.into() });
+    }
+
+    /// The system prompt, if any, and the turns from `first` on: what a template renders.
+    pub fn messages_from(&self, first: usize) -> Vec<Turn> {
+        let system = self.system.iter().map(|text| Turn { role: Role::System, text: text.clone() });
+        system.chain(self.turns[first.min(self.turns.len())..].iter().cloned()).collect()
+    }
+
+    /// Forgets the turns from the last user turn on, which it returns: the first half of regenerate and of undo.
+    pub fn take_last_exchange(&mut self) -> Option<String> {
+        let at = self.turns.iter().rposition(|turn| turn.role == Role::User)?;
+        let text = self.turns[at].text.clone();
+        self.turns.truncate(at);
+        Some(text)
+    }
+
+    /// Forgets every turn; the system prompt stays.
+    pub fn clear(&mut self) {
+        self.turns.clear();
+    }
+
+    /// The messages as pretty JSON.
+    pub fn to_json(&self) -> String {
+        let messages = self.messages_from(0).into_iter();
+        let messages =
+            messages.map(|turn| Message { role: role_name(turn.role).into(), content: turn.text }).collect::<Vec<_>>();
+        let mut text = serde_json::to_string_pretty(&Saved { messages }).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// Reads what [`to_json`](Self::to_json) writes, or a bare array of messages.
+    pub fn from_json(json: &str) -> Result<Self> {
+        let loaded: Loaded = serde_json::from_str(json).map_err(|e| GenerateError::Conversation(e.to_string()))?;
+        let (Loaded::Wrapped { messages } | Loaded::Bare(messages)) = loaded;
+        let mut conversation = Self::default();
+        for (index, Message { role, content }) in messages.into_iter().enumerate() {
+            match role.as_str() {
+                "system" if index == 0 => conversation.system = Some(content),
+                "user" => conversation.push(Role::User, content),
+                "assistant" => conversation.push(Role::Assistant, content),
+                "system" => {
+                    return Err(GenerateError::Conversation(format!(
+                        "message {} has the role \"system\", which may only come first",
+                        index + 1
+                    )));
+                }
+                other => {
+                    return Err(GenerateError::Conversation(format!(
+                        "message {} has the role {other:?}, which is none of system, user, assistant",
+                        index + 1
+                    )));
+                }
+            }
+        }
+        Ok(conversation)
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two_turns() -> Conversation {
+        let mut conversation = Conversation::new(Some("Be brief.".into()));
+        conversation.push(Role::User, "Grüße 🚂");
+        conversation.push(Role::Assistant, "A train?\n\"Yes\"");
+        conversation
+    }
+
+    #[test]
+    fn a_saved_conversation_reads_back_the_same() {
+        assert_eq!(Conversation::from_json(&two_turns().to_json()).unwrap(), two_turns());
+    }
+
+    #[test]
+    fn a_bare_array_of_messages_is_read_too() {
+        let json = r#"[{"role": "user", "content": "hi"}]"#;
+        assert_eq!(Conversation::from_json(json).unwrap().turns().len(), 1);
+    }
+
+    #[test]
+    fn an_unknown_or_misplaced_role_is_named_with_its_place() {
+        let tool = Conversation::from_json(r#"[{"role":"user","content":"a"},{"role":"tool","content":"b"}]"#);
+        assert!(tool.unwrap_err().to_string().contains("message 2 has the role \"tool\""));
+        let late = Conversation::from_json(r#"[{"role":"user","content":"a"},{"role":"system","content":"b"}]"#);
+        assert!(late.unwrap_err().to_string().contains("may only come first"));
+        assert!(Conversation::from_json("{").is_err());
+    }
+
+    #[test]
+    fn taking_the_last_exchange_removes_the_question_and_its_answer() {
+        let mut conversation = two_turns();
+        assert_eq!(conversation.take_last_exchange().as_deref(), Some("Grüße 🚂"));
+        assert!(conversation.turns().is_empty());
+        assert_eq!(conversation.system(), Some("Be brief."));
+        assert_eq!(conversation.take_last_exchange(), None);
+    }
+
+    #[test]
+    fn an_empty_system_prompt_is_none() {
+        assert_eq!(Conversation::new(Some(String::new())).messages_from(0), []);
+    }
+}
