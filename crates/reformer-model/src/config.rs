@@ -87,6 +87,11 @@ impl Config {
         self.attn_layers.len()
     }
 
+    /// How many LSH layers stand before `layer`.
+    pub(crate) fn lsh_index(&self, layer: usize) -> usize {
+        self.attn_layers[..layer].iter().filter(|&&kind| kind == Kind::Lsh).count()
+    }
+
     /// `hidden_act`, parsed.
     pub fn activation(&self) -> Activation {
         self.activation
@@ -126,9 +131,11 @@ impl Config {
         }
     }
 
-    /// LSH layers attend exactly (every position in reach) up to this length.
+    /// LSH layers cut no chunks up to this length: one chunk, as Hugging Face, or two where only the same bucket is
+    /// visible (the chunks' reach, so nothing is lost and the sorting is saved).
     pub fn exact_below(&self) -> usize {
-        self.lsh_exact_below.unwrap_or(self.lsh_attn_chunk_length)
+        let chunks = if self.lsh_same_bucket_only { 2 } else { 1 };
+        self.lsh_exact_below.unwrap_or(chunks * self.lsh_attn_chunk_length)
     }
 
     /// Whether `lm_head.bias` is added to the logits. A file that does not say: transformers before 5 added it,

@@ -5,7 +5,8 @@
 //! dE[id_t] += dropout(dx1[t] + dx2[t])             de(t) += the same
 //! ```
 
-use reformer_tensor::{Address, Cpu, Matrix, Purpose, View, dropout, elementwise, embedding as table};
+use reformer_reversible::Streams;
+use reformer_tensor::{Address, Cpu, Matrix, Purpose, View, ViewMut, dropout, elementwise, embedding as table};
 
 use crate::batch::{Batch, Pass};
 use crate::config::Config;
@@ -46,15 +47,16 @@ impl<'a> Embeddings<'a> {
         x
     }
 
-    /// Adds the gradient of the tables; takes `dx1` to sum the two streams' gradients in.
-    pub(crate) fn backward(&self, cpu: &Cpu, batch: &Batch, mut dx1: Matrix, dx2: &Matrix, gradient: &mut Group) {
+    /// Adds the gradient of the tables, from the gradients of both streams.
+    pub(crate) fn backward(&self, cpu: &Cpu, batch: &Batch, grads: Streams<Matrix>, gradient: &mut Group) {
+        let Streams { first: mut dx1, second: dx2 } = grads;
         elementwise::add_assign(cpu, dx1.as_mut_slice(), dx2.as_slice());
         Positions::new(self.config, self.group).backward(batch.len, &dx1, self.positions, gradient);
         if let Some(drop) = self.words {
             dropout::apply(cpu, dx1.view_mut(), drop.rate, drop.address);
         }
         let (rows, width) = (self.config.vocab_size, self.config.hidden_size);
-        let words = reformer_tensor::ViewMut::new(gradient.tensor_mut(embedding::WORDS), rows, width);
+        let words = ViewMut::new(gradient.tensor_mut(embedding::WORDS), rows, width);
         table::scatter_add(cpu, &batch.inputs, dx1.view(), words);
     }
 }

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use reformer_attention::AttentionError;
+use reformer_reversible::SequenceError;
+
 /// The one error type of the crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -119,12 +122,18 @@ pub enum ModelError {
         /// The system's error.
         source: std::io::Error,
     },
+    /// A number stopped being finite in the middle of a pass.
+    #[error("{place} is not finite; lower the learning rate or go back to the last good checkpoint")]
+    NonFinite {
+        /// Where.
+        place: crate::NonFinite,
+    },
     /// An error of the hashing room.
     #[error(transparent)]
     Lsh(#[from] reformer_lsh::LshError),
     /// An error of the attention room.
     #[error(transparent)]
-    Attention(#[from] reformer_attention::AttentionError),
+    Attention(#[from] AttentionError),
 }
 
 /// `Result` with this crate's error.
@@ -137,5 +146,19 @@ impl ModelError {
 
     pub(crate) fn io(path: impl Into<PathBuf>, action: &'static str, source: std::io::Error) -> Self {
         Self::Io { path: path.into(), action, source }
+    }
+}
+
+impl From<SequenceError<ModelError>> for ModelError {
+    /// Attention looks at its operands before it computes; which block saw the NaN is known here.
+    fn from(error: SequenceError<ModelError>) -> Self {
+        let layer = error.block() + 1;
+        match error.into_source() {
+            Self::Attention(AttentionError::NonFinite { what, row, .. }) => {
+                let tensor = format!("{what} of attention at token {row}");
+                Self::NonFinite { place: crate::NonFinite { layer, tensor } }
+            }
+            other => other,
+        }
     }
 }

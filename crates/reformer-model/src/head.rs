@@ -14,8 +14,9 @@
 
 use std::ops::Range;
 
+use reformer_reversible::Streams;
 use reformer_tensor::{
-    Address, Cpu, Matrix, Purpose, View, ViewMut, Write, bias, cross_entropy, dropout, layer_norm, matmul, matmul_nt,
+    Address, Cpu, LeasedMatrix, Matrix, Purpose, View, ViewMut, Write, bias, cross_entropy, dropout, layer_norm, matmul, matmul_nt,
     matmul_tn, softmax,
 };
 
@@ -56,20 +57,20 @@ impl<'a> Head<'a> {
     }
 
     /// Logits of all rows of a short pair: what decoding and `Model::logits` want.
-    pub(crate) fn logits(&self, cpu: &Cpu, y1: View<'_>, y2: View<'_>, mut out: ViewMut<'_>) {
-        let piece = piece(self.config);
-        for start in (0..y1.rows()).step_by(piece) {
-            let rows: Vec<usize> = (start..y1.rows().min(start + piece)).collect();
-            let normed = self.normed(cpu, y1, y2, &rows, start / piece);
+    pub(crate) fn logits(&self, cpu: &Cpu, streams: &Streams<Matrix>, mut out: ViewMut<'_>) {
+        let (piece, tokens) = (piece(self.config), streams.first.rows());
+        for start in (0..tokens).step_by(piece) {
+            let rows: Vec<usize> = (start..tokens.min(start + piece)).collect();
+            let normed = self.normed(cpu, streams, &rows, start / piece);
             self.decode(cpu, normed.view(), out.rows_range_mut(start..start + rows.len()));
         }
     }
 
     /// The loss alone.
-    pub(crate) fn loss(&self, cpu: &Cpu, y1: &Matrix, y2: &Matrix, batch: &Batch) -> LossReport {
+    pub(crate) fn loss(&self, cpu: &Cpu, streams: &Streams<Matrix>, batch: &Batch) -> LossReport {
         let mut report = LossReport::default();
         self.pieces(batch, |index, rows, targets, weights| {
-            let normed = self.normed(cpu, y1.view(), y2.view(), rows, index);
+            let normed = self.normed(cpu, streams, rows, index);
             let mut logits = cpu.workspace.take_matrix(rows.len(), self.config.vocab_size);
             self.decode(cpu, normed.view(), logits.view_mut());
             report.take(cross_entropy::forward(cpu, logits.view(), targets, weights));
@@ -78,10 +79,10 @@ impl<'a> Head<'a> {
     }
 
     /// `nll` per token, 0 where the weight is.
-    pub(crate) fn token_losses(&self, cpu: &Cpu, y1: &Matrix, y2: &Matrix, batch: &Batch) -> Vec<f32> {
+    pub(crate) fn token_losses(&self, cpu: &Cpu, streams: &Streams<Matrix>, batch: &Batch) -> Vec<f32> {
         let mut losses = vec![0.0; batch.rows * batch.len];
         self.pieces(batch, |index, rows, targets, _| {
-            let normed = self.normed(cpu, y1.view(), y2.view(), rows, index);
+            let normed = self.normed(cpu, streams, rows, index);
             let mut logits = cpu.workspace.take_matrix(rows.len(), self.config.vocab_size);
             self.decode(cpu, normed.view(), logits.view_mut());
             let mut z = cpu.workspace.take(rows.len());
@@ -93,16 +94,16 @@ impl<'a> Head<'a> {
         losses
     }
 
-    /// The loss and all gradients of `scale·Σ w·nll`: of the pair into `(dy1, dy2)` (zero before), of the head into
+    /// The loss and all gradients of `scale·Σ w·nll`: of the pair into `grads` (zero before), of the head into
     /// `gradient`, of a tied decoder into `words`.
     #[expect(clippy::too_many_arguments)]
     pub(crate) fn loss_and_gradient(
         &self,
         cpu: &Cpu,
-        (y1, y2): (&Matrix, &Matrix),
+        streams: &Streams<Matrix>,
         batch: &Batch,
         scale: f32,
-        (dy1, dy2): (&mut Matrix, &mut Matrix),
+        grads: &mut Streams<Matrix>,
         gradient: &mut Group,
         words: &mut Group,
     ) -> LossReport {
@@ -110,7 +111,7 @@ impl<'a> Head<'a> {
         let ranges: Vec<Range<usize>> = gradient.specs().iter().map(crate::TensorSpec::range).collect();
         let mut report = LossReport::default();
         self.pieces(batch, |index, rows, targets, weights| {
-            let pair = self.pair(cpu, y1.view(), y2.view(), rows);
+            let pair = self.pair(cpu, streams, rows);
             let mut dn = cpu.workspace.take_matrix(rows.len(), 2 * h);
             {
                 let normed = self.norm(cpu, pair.view(), index);
@@ -144,8 +145,8 @@ impl<'a> Head<'a> {
             let (gamma, eps) = (self.group.tensor(head::GAMMA), self.config.layer_norm_eps as f32);
             layer_norm::backward(cpu, pair.view(), gamma, eps, dn.view(), dpair.view_mut(), dgamma, dbeta);
             for (i, &row) in rows.iter().enumerate() {
-                dy1.row_mut(row).copy_from_slice(&dpair.row(i)[..h]);
-                dy2.row_mut(row).copy_from_slice(&dpair.row(i)[h..]);
+                grads.first.row_mut(row).copy_from_slice(&dpair.row(i)[..h]);
+                grads.second.row_mut(row).copy_from_slice(&dpair.row(i)[h..]);
             }
         });
         report
@@ -161,18 +162,18 @@ impl<'a> Head<'a> {
         }
     }
 
-    fn pair(&self, cpu: &Cpu, y1: View<'_>, y2: View<'_>, rows: &[usize]) -> reformer_tensor::LeasedMatrix {
+    fn pair(&self, cpu: &Cpu, streams: &Streams<Matrix>, rows: &[usize]) -> LeasedMatrix {
         let h = self.config.hidden_size;
         let mut pair = cpu.workspace.take_matrix(rows.len(), 2 * h);
         for (i, &row) in rows.iter().enumerate() {
             let out = pair.row_mut(i);
-            out[..h].copy_from_slice(y1.row(row));
-            out[h..].copy_from_slice(y2.row(row));
+            out[..h].copy_from_slice(streams.first.row(row));
+            out[h..].copy_from_slice(streams.second.row(row));
         }
         pair
     }
 
-    fn norm(&self, cpu: &Cpu, pair: View<'_>, index: usize) -> reformer_tensor::LeasedMatrix {
+    fn norm(&self, cpu: &Cpu, pair: View<'_>, index: usize) -> LeasedMatrix {
         let mut normed = cpu.workspace.take_matrix(pair.rows(), pair.cols());
         let (gamma, beta) = (self.group.tensor(head::GAMMA), self.group.tensor(head::BETA));
         layer_norm::forward(cpu, pair, gamma, beta, self.config.layer_norm_eps as f32, normed.view_mut());
@@ -185,17 +186,16 @@ impl<'a> Head<'a> {
     fn normed(
         &self,
         cpu: &Cpu,
-        y1: View<'_>,
-        y2: View<'_>,
+        streams: &Streams<Matrix>,
         rows: &[usize],
         index: usize,
-    ) -> reformer_tensor::LeasedMatrix {
-        let pair = self.pair(cpu, y1, y2, rows);
+    ) -> LeasedMatrix {
+        let pair = self.pair(cpu, streams, rows);
         self.norm(cpu, pair.view(), index)
     }
 
     /// `n₁ + n₂`.
-    fn halves(&self, cpu: &Cpu, normed: View<'_>) -> reformer_tensor::LeasedMatrix {
+    fn halves(&self, cpu: &Cpu, normed: View<'_>) -> LeasedMatrix {
         let h = self.config.hidden_size;
         let mut sum = cpu.workspace.take_matrix(normed.rows(), h);
         for i in 0..normed.rows() {

@@ -14,21 +14,19 @@
 //! masked, and cut again ([`Config::padded_length`]).
 
 use std::borrow::Cow;
-use std::fmt;
 use std::path::Path;
 
 use reformer_lsh::Rotations;
-use reformer_reversible::Sequence;
-use reformer_tensor::{Address, Cpu, Matrix, Purpose};
+use reformer_reversible::Streams;
+use reformer_tensor::{Cpu, Matrix};
 
 use crate::batch::{Batch, LossReport, Pass, check_tokens};
 use crate::config::{Config, Kind};
-use crate::embeddings::Embeddings;
 use crate::error::Result;
-use crate::head::Head;
 use crate::hf;
+use crate::locate::{self, NonFinite};
 use crate::parameters::{Group, Parameters};
-use crate::sublayer::{self, Block, Shape};
+use crate::run::{Run, draw_rotations};
 
 /// A configuration with parameters and the rotations that its layers hash with.
 #[derive(Clone, Debug)]
@@ -37,21 +35,6 @@ pub struct Model {
     parameters: Parameters,
     /// Per LSH layer in forward order, per head.
     rotations: Vec<Vec<Rotations>>,
-}
-
-/// Where a number stopped being finite.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NonFinite {
-    /// The group: 0 embeddings, 1..=N blocks, N + 1 head.
-    pub layer: usize,
-    /// A tensor's name, or what was computed, such as `output of attention`.
-    pub tensor: String,
-}
-
-impl fmt::Display for NonFinite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "group {}: {}", self.layer, self.tensor)
-    }
 }
 
 impl Model {
@@ -95,27 +78,27 @@ impl Model {
     /// The rotations of layer `layer` (one per head), empty if it does not hash.
     pub fn rotations(&self, layer: usize) -> &[Rotations] {
         match self.config.attn_layers[layer] {
-            Kind::Lsh => &self.rotations[self.lsh_index(layer)],
+            Kind::Lsh => &self.rotations[self.config.lsh_index(layer)],
             Kind::Local | Kind::Full => &[],
         }
     }
 
-    fn lsh_index(&self, layer: usize) -> usize {
-        self.config.attn_layers[..layer].iter().filter(|&&kind| kind == Kind::Lsh).count()
+    pub(crate) fn all_rotations(&self) -> &[Vec<Rotations>] {
+        &self.rotations
     }
 
     /// Loss, weight and hits of a batch; no gradients.
     pub fn evaluate(&self, cpu: &Cpu, batch: &Batch, pass: &Pass) -> Result<LossReport> {
         let run = Run::new(self, batch, pass)?;
-        let (y1, y2) = run.streams(cpu)?;
-        Ok(run.head().loss(cpu, &y1, &y2, &run.batch))
+        let streams = run.streams(cpu)?;
+        Ok(run.head().loss(cpu, &streams, &run.batch))
     }
 
     /// `nll` of every target in nats, `[rows·len]`; 0 where the weight is 0.
     pub fn token_losses(&self, cpu: &Cpu, batch: &Batch, pass: &Pass) -> Result<Vec<f32>> {
         let run = Run::new(self, batch, pass)?;
-        let (y1, y2) = run.streams(cpu)?;
-        let losses = run.head().token_losses(cpu, &y1, &y2, &run.batch);
+        let streams = run.streams(cpu)?;
+        let losses = run.head().token_losses(cpu, &streams, &run.batch);
         Ok(run.cut(&losses, 1, batch.len))
     }
 
@@ -129,17 +112,17 @@ impl Model {
         mask: Option<&[bool]>,
         pass: &Pass,
     ) -> Result<Matrix> {
-        let (run, y1, y2) = self.run_ids(cpu, ids, rows, len, mask, pass)?;
+        let (run, streams) = self.run_ids(cpu, ids, rows, len, mask, pass)?;
         let vocab = self.config.vocab_size;
         let mut logits = Matrix::zeros(rows * run.batch.len, vocab);
-        run.head().logits(cpu, y1.view(), y2.view(), logits.view_mut());
+        run.head().logits(cpu, &streams, logits.view_mut());
         if run.batch.len == len {
             return Ok(logits);
         }
         Ok(Matrix::from_vec(rows * len, vocab, run.cut(logits.as_slice(), vocab, len)))
     }
 
-    /// The two streams after the last block, `[rows·len, hidden_size]` each.
+    /// The two streams after the last block, `[rows·len, hidden_size]` each: first y1, then y2.
     pub fn streams(
         &self,
         cpu: &Cpu,
@@ -149,13 +132,13 @@ impl Model {
         mask: Option<&[bool]>,
         pass: &Pass,
     ) -> Result<(Matrix, Matrix)> {
-        let (run, y1, y2) = self.run_ids(cpu, ids, rows, len, mask, pass)?;
+        let (run, streams) = self.run_ids(cpu, ids, rows, len, mask, pass)?;
         if run.batch.len == len {
-            return Ok((y1, y2));
+            return Ok((streams.first, streams.second));
         }
         let h = self.config.hidden_size;
         let cut = |y: &Matrix| Matrix::from_vec(rows * len, h, run.cut(y.as_slice(), h, len));
-        Ok((cut(&y1), cut(&y2)))
+        Ok((cut(&streams.first), cut(&streams.second)))
     }
 
     fn run_ids<'a>(
@@ -166,7 +149,7 @@ impl Model {
         len: usize,
         mask: Option<&[bool]>,
         pass: &'a Pass,
-    ) -> Result<(Run<'a>, Matrix, Matrix)> {
+    ) -> Result<(Run<'a>, Streams<Matrix>)> {
         check_tokens(&self.config, ids, rows, len, mask)?;
         let batch = Batch {
             rows,
@@ -177,8 +160,8 @@ impl Model {
             mask: mask.map(<[bool]>::to_vec),
         };
         let run = Run::of(self, Cow::Owned(batch), pass)?;
-        let (y1, y2) = run.streams(cpu)?;
-        Ok((run, y1, y2))
+        let streams = run.streams(cpu)?;
+        Ok((run, streams))
     }
 
     /// One training pass: the loss of `batch`, and the gradient of `scale · Σ w·nll` handed to `sink` a group at a
@@ -193,33 +176,47 @@ impl Model {
     ) -> Result<LossReport> {
         let run = Run::new(self, batch, pass)?;
         let n = self.config.layers();
-        let sequence = run.sequence()?;
-        let (mut y1, mut y2) = run.embed(cpu);
-        let saved = sequence.forward(cpu, &mut y1, &mut y2)?;
+        let sequence = run.sequence();
+        let mut streams = run.embed(cpu);
+        let saved = sequence.forward(cpu, &mut streams)?;
 
-        let tokens = run.batch.rows * run.batch.len;
-        let h = self.config.hidden_size;
-        let (mut dy1, mut dy2) = (Matrix::zeros(tokens, h), Matrix::zeros(tokens, h));
+        let mut grads = streams.zeros_like();
         let mut embedding_gradient = self.parameters.group(0).zeros_like();
         let report = {
             let mut gradient = self.parameters.group(n + 1).zeros_like();
-            let pair = (&y1, &y2);
-            let report = run.head().loss_and_gradient(
+            let head = run.head();
+            let report = head.loss_and_gradient(
                 cpu,
-                pair,
+                &streams,
                 &run.batch,
                 scale,
-                (&mut dy1, &mut dy2),
+                &mut grads,
                 &mut gradient,
                 &mut embedding_gradient,
             );
             sink(n + 1, &gradient);
             report
         };
-        sequence.reverse(cpu, &mut y1, &mut y2, &mut dy1, &mut dy2, saved, sink)?;
-        drop((y1, y2));
-        run.embeddings().backward(cpu, &run.batch, dy1, &dy2, &mut embedding_gradient);
+        sequence.reverse(
+            cpu,
+            &mut streams,
+            &mut grads,
+            saved,
+            |block| self.parameters.group(block + 1).zeros_like(),
+            |block, gradient| {
+                sink(block + 1, &gradient);
+                Ok(())
+            },
+        )?;
+        drop(streams);
+        run.embeddings().backward(cpu, &run.batch, grads, &mut embedding_gradient);
         sink(0, &embedding_gradient);
         Ok(report)
+    }
+
+    /// Where the first number of this pass is that is not finite: a parameter, then forward in order, then gradients in
+    /// the order of the reverse pass. `None` if all is well (or the batch does not fit the model).
+    pub fn locate_non_finite(&self, cpu: &Cpu, batch: &Batch, pass: &Pass) -> Option<NonFinite> {
+        locate::locate(self, cpu, batch, pass)
     }
 }

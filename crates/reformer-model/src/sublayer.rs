@@ -1,10 +1,26 @@
-//! The two functions of a reversible block, G = feed-forward and F = attention, as sublayers of the CPU engine.
+//! The two functions of a reversible block, F = attention and G = feed-forward, as sublayers of the CPU engine.
 //!
-//! A sublayer borrows its parameters from a block's group and writes its gradients into its half of a gradient buffer
-//! of the same layout: attention's tensors stand first, the feed-forward layer's after them.
+//! A sublayer borrows its parameters from a block's group and adds its gradients to a group of the same layout.
+//! Attention's tensors stand first, the feed-forward layer's after them.
 
 mod attention;
 mod feed_forward;
 
-pub(crate) use attention::Attention;
+use reformer_reversible::Coupling;
+
+pub(crate) use attention::{Attention, Kernel, group_rows};
 pub(crate) use feed_forward::{FeedForward, piece as feed_forward_piece};
+
+/// A block: two half-residual couplings.
+pub(crate) type Block<'a> = Coupling<Attention<'a>, FeedForward<'a>>;
+
+/// The rows that a pass works on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape<'a> {
+    /// Batch rows.
+    pub(crate) rows: usize,
+    /// Tokens of each.
+    pub(crate) len: usize,
+    /// `[rows·len]`, `false` for padding.
+    pub(crate) mask: Option<&'a [bool]>,
+}

@@ -196,7 +196,7 @@ fields! {
     lsh_duplicate_correction: bool = false, "true or false";
     /// Ours: chunks wrap around the sorted list or stop at a round's ends.
     lsh_chunk_wrap: ChunkWrap = ChunkWrap::Circular, "\"circular\" or \"bounded\"";
-    /// Ours: LSH layers attend exactly up to this length (null: one chunk, as Hugging Face).
+    /// Ours: LSH layers attend exactly up to this length (null: one chunk, or two with `lsh_same_bucket_only`).
     lsh_exact_below: Option<usize> = None, "an integer >= 0 or null";
     /// Ours: how positions enter (null: by `axial_pos_embds`).
     position_embedding_type: Option<PositionKind> = None, "\"axial\", \"learned\", \"sinusoidal\" or null";

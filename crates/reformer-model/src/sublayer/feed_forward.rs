@@ -43,7 +43,6 @@ pub(crate) struct FeedForward<'a> {
 
 /// Tokens of a piece.
 pub(crate) fn piece(config: &Config) -> usize {
-    // 512 tokens keep u and act(u) of a 1,024-wide layer in a core's share of the last cache.
     if config.chunk_size_feed_forward == 0 { 1024 } else { config.chunk_size_feed_forward }
 }
 
@@ -65,12 +64,9 @@ impl<'a> FeedForward<'a> {
         View::new(self.weight(i), shape[0], shape[1])
     }
 
-    /// Where tensor `i` lies in this sublayer's part of a gradient buffer.
+    /// Where tensor `i` lies in a gradient buffer.
     fn place(&self, i: usize) -> std::ops::Range<usize> {
-        let specs = self.group.specs();
-        let start = specs[self.first].offset;
-        let range = specs[self.first + i].range();
-        range.start - start..range.end - start
+        self.group.specs()[self.first + i].range()
     }
 
     fn eps(&self) -> f32 {
@@ -127,7 +123,7 @@ impl<'a> FeedForward<'a> {
 impl Sublayer<Cpu> for FeedForward<'_> {
     type Activations = Matrix;
     type Saved = ();
-    type Gradient = [f32];
+    type Gradient = Group;
     type Error = ModelError;
 
     fn forward(&self, cpu: &Cpu, x: &Matrix, y: &mut Matrix) -> Result<(), ModelError> {
@@ -151,7 +147,7 @@ impl Sublayer<Cpu> for FeedForward<'_> {
         y: &mut Matrix,
         dy: &Matrix,
         dx: &mut Matrix,
-        gradient: &mut [f32],
+        gradient: &mut Group,
     ) -> Result<(), ModelError> {
         let (h, f) = (x.cols(), self.config.feed_forward_size);
         let kind = self.config.activation();
@@ -173,6 +169,7 @@ impl Sublayer<Cpu> for FeedForward<'_> {
                 self.drop_output(cpu, p, t.view_mut());
                 dt = t.view();
             }
+            let gradient = gradient.data_mut();
             bias::grad(cpu, dt, &mut gradient[self.place(B2)]);
             let dw2 = ViewMut::new(&mut gradient[self.place(W2)], h, f);
             matmul_tn(cpu, dt, a.view(), Write::Add, dw2);

@@ -1,0 +1,188 @@
+//! What a training step costs: memory by part, parameters, operations per token.
+//!
+//! The formula adds up the very buffers that the code allocates; a test holds it to what a step really took.
+//!
+//! ```text
+//! peak = parameters + gradients + optimizer + 4 streams + buckets + max(sublayer working set, head piece)
+//! ```
+//!
+//! Depth enters only through parameters (with their gradients and optimizer state) and the buckets,
+//! `rounds·heads` numbers a token and LSH layer: nothing else of a layer is kept.
+
+use crate::config::{Config, Kind};
+use crate::head;
+use crate::parameters::{Group, Parameters};
+use crate::sublayer::{Kernel, feed_forward_piece, group_rows};
+
+const F32: usize = size_of::<f32>();
+
+/// What the trainer holds beside the model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trainer {
+    /// Optimizer state: 8 bytes a parameter for AdamW.
+    pub optimizer_bytes_per_parameter: f64,
+    /// Whether a whole set of gradients is kept (accumulation, clipping by the global norm), not a group at a time.
+    pub keeps_gradients: bool,
+    /// Threads, each with its own tiles.
+    pub threads: usize,
+}
+
+/// Bytes of a training step by part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryEstimate {
+    /// Parameters.
+    pub parameters: usize,
+    /// Gradients: those of the trainer, and those on their way to it.
+    pub gradients: usize,
+    /// Optimizer state.
+    pub optimizer: usize,
+    /// The two streams and their gradients.
+    pub streams: usize,
+    /// Token ids, targets, weights, mask.
+    pub batch: usize,
+    /// Buckets of all LSH layers.
+    pub buckets: usize,
+    /// The largest sublayer's working set in the reverse pass.
+    pub working_set: usize,
+    /// The head's piece: logits and what surrounds them.
+    pub head: usize,
+}
+
+impl MemoryEstimate {
+    /// Most bytes held at one time.
+    pub fn peak(&self) -> usize {
+        let lasting = self.parameters + self.gradients + self.optimizer + self.streams + self.batch + self.buckets;
+        lasting + self.working_set.max(self.head)
+    }
+
+    /// The parts with their names, in the order of the fields.
+    pub fn parts(&self) -> [(&'static str, usize); 8] {
+        [
+            ("parameters", self.parameters),
+            ("gradients", self.gradients),
+            ("optimizer", self.optimizer),
+            ("streams", self.streams),
+            ("batch", self.batch),
+            ("buckets", self.buckets),
+            ("working set", self.working_set),
+            ("head", self.head),
+        ]
+    }
+}
+
+/// Memory of a training step on `rows` rows of `len` tokens.
+pub fn training_step(config: &Config, rows: usize, len: usize, trainer: Trainer) -> MemoryEstimate {
+    let len = config.padded_length(len);
+    let tokens = rows * len;
+    let sizes = GroupSizes::of(config);
+    let kept = if trainer.keeps_gradients { sizes.total } else { 0 };
+    let lsh_layers = config.attn_layers.iter().filter(|&&kind| kind == Kind::Lsh).count();
+    let layers = 0..config.layers();
+    let attention = layers.map(|layer| attention_working_set(config, layer, rows, len, trainer.threads)).max();
+    MemoryEstimate {
+        parameters: sizes.total,
+        gradients: kept + sizes.embeddings + sizes.head.max(sizes.largest_block),
+        optimizer: (sizes.total as f64 / F32 as f64 * trainer.optimizer_bytes_per_parameter) as usize,
+        streams: 4 * tokens * config.hidden_size * F32,
+        batch: tokens * (4 + 4 + 4 + 1),
+        buckets: lsh_layers * config.num_attention_heads * config.num_hashes * tokens * size_of::<u32>(),
+        working_set: attention.unwrap_or(0).max(feed_forward_working_set(config, tokens)),
+        head: head_working_set(config, tokens),
+    }
+}
+
+/// Bytes of the groups' buffers.
+struct GroupSizes {
+    embeddings: usize,
+    largest_block: usize,
+    head: usize,
+    total: usize,
+}
+
+impl GroupSizes {
+    fn of(config: &Config) -> Self {
+        let parameters = Parameters::zeros(config);
+        let groups = parameters.groups();
+        let bytes: Vec<usize> = groups.iter().map(Group::bytes).collect();
+        let last = bytes.len() - 1;
+        Self {
+            embeddings: bytes[0],
+            largest_block: bytes[1..last].iter().copied().max().unwrap_or(0),
+            head: bytes[last],
+            total: bytes.iter().sum(),
+        }
+    }
+}
+
+/// `n, t` of width h; per projection its value and gradient; the output, its gradient, `z`; the kernel's own.
+fn attention_working_set(config: &Config, layer: usize, rows: usize, len: usize, threads: usize) -> usize {
+    let tokens = group_rows(rows, len) * len;
+    let (h, width, heads) = (config.hidden_size, config.attention_width(), config.num_attention_heads);
+    let projections = if config.attn_layers[layer] == Kind::Lsh { 2 } else { 3 };
+    let kernel = Kernel::new(config, layer, len, None);
+    let own = kernel.working_set(config, group_rows(rows, len), len, threads);
+    (2 * tokens * h + (2 * projections + 2) * tokens * width + tokens * heads) * F32 + own
+}
+
+/// `n, t` of width h, `u, a` of width f, for a piece.
+fn feed_forward_working_set(config: &Config, tokens: usize) -> usize {
+    let piece = feed_forward_piece(config).min(tokens);
+    2 * piece * (config.hidden_size + config.feed_forward_size) * F32
+}
+
+/// The pair, its norm, two gradients of width 2h, and the logits of a piece.
+fn head_working_set(config: &Config, tokens: usize) -> usize {
+    let piece = head::piece(config).min(tokens);
+    let tied = if config.tie_word_embeddings { config.hidden_size } else { 0 };
+    // The norm and the logits are gone before the second gradient comes.
+    let widest = (6 * config.hidden_size + tied + config.vocab_size).max(6 * config.hidden_size);
+    piece * widest * F32
+}
+
+/// Number of parameters of a model.
+pub fn parameter_count(config: &Config) -> usize {
+    Parameters::zeros(config).count()
+}
+
+/// Floating-point operations a token (a multiplication and an addition are two).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flops {
+    /// Of a forward pass.
+    pub forward: usize,
+    /// Of a training pass: blocks are computed twice (the reverse pass again) and differentiated.
+    pub training: usize,
+}
+
+/// Operations a token at a sequence length.
+pub fn flops_per_token(config: &Config, len: usize) -> Flops {
+    let (h, width, f) = (config.hidden_size, config.attention_width(), config.feed_forward_size);
+    let blocks: usize = (0..config.layers())
+        .map(|layer| {
+            let kind = config.attn_layers[layer];
+            let projections = if kind == Kind::Lsh { 3 } else { 4 };
+            let hashing = match kind {
+                Kind::Lsh => 2 * width * config.num_hashes * config.buckets().rotation_columns(),
+                Kind::Local | Kind::Full => 0,
+            };
+            2 * projections * h * width + 4 * h * f + 4 * width * keys(config, kind, len) + hashing
+        })
+        .sum();
+    let head = 2 * 2 * h * config.vocab_size;
+    Flops { forward: blocks + head, training: 4 * blocks + 3 * head }
+}
+
+/// Keys that a query is compared with, all rounds together.
+fn keys(config: &Config, kind: Kind, len: usize) -> usize {
+    match kind {
+        Kind::Full => len,
+        Kind::Local => {
+            let chunks = 1 + config.local_num_chunks_before + config.local_num_chunks_after;
+            (chunks * config.local_attn_chunk_length).min(len)
+        }
+        Kind::Lsh if len <= config.exact_below() => len,
+        Kind::Lsh => {
+            let chunks = 1 + config.lsh_num_chunks_before + config.lsh_num_chunks_after;
+            config.num_hashes * chunks * config.lsh_attn_chunk_length
+        }
+    }
+}

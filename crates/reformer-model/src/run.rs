@@ -1,0 +1,143 @@
+//! One pass over one batch: the batch made fit (padded where foreign chunks need it), and the layers set up for it.
+
+use std::borrow::Cow;
+
+use reformer_lsh::Rotations;
+use reformer_reversible::{Sequence, Streams};
+use reformer_tensor::{Cpu, Matrix};
+
+use crate::batch::{Batch, Pass};
+use crate::config::{Config, Kind};
+use crate::embeddings::Embeddings;
+use crate::error::{ModelError, Result};
+use crate::head::Head;
+use crate::model::Model;
+use crate::sublayer::{Attention, Block, FeedForward, Shape};
+
+/// A batch on its way through a model.
+pub(crate) struct Run<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) batch: Cow<'a, Batch>,
+    pass: &'a Pass,
+    rotations: Cow<'a, [Vec<Rotations>]>,
+}
+
+impl<'a> Run<'a> {
+    /// Checks the batch and the pass against the model.
+    pub(crate) fn new(model: &'a Model, batch: &'a Batch, pass: &'a Pass) -> Result<Self> {
+        batch.check(model.config())?;
+        Self::of(model, Cow::Borrowed(batch), pass)
+    }
+
+    /// For a batch already checked.
+    pub(crate) fn of(model: &'a Model, batch: Cow<'a, Batch>, pass: &'a Pass) -> Result<Self> {
+        let config = model.config();
+        let rotations: Cow<'a, [Vec<Rotations>]> = match (&pass.rotations, pass.num_hashes) {
+            (Some(given), _) => {
+                check_rotations(config, given)?;
+                Cow::Borrowed(given.as_slice())
+            }
+            (None, Some(0)) => return Err(ModelError::config("num_hashes", 0, "at least 1")),
+            (None, Some(rounds)) if rounds != config.num_hashes => Cow::Owned(draw_rotations(config, rounds)),
+            (None, _) => Cow::Borrowed(model.all_rotations()),
+        };
+        let padded = config.padded_length(batch.len);
+        let batch = if padded == batch.len { batch } else { Cow::Owned(pad(config, &batch, padded)) };
+        Ok(Self { model, batch, pass, rotations })
+    }
+
+    pub(crate) fn embeddings(&self) -> Embeddings<'_> {
+        Embeddings::new(self.model.config(), self.model.parameters().group(0), self.pass)
+    }
+
+    pub(crate) fn head(&self) -> Head<'_> {
+        let (config, parameters) = (self.model.config(), self.model.parameters());
+        Head::new(config, parameters.group(config.layers() + 1), parameters.group(0), self.pass)
+    }
+
+    /// Both streams before the first block.
+    pub(crate) fn embed(&self, cpu: &Cpu) -> Streams<Matrix> {
+        let first = self.embeddings().forward(cpu, &self.batch.inputs, self.batch.len, 0);
+        Streams { second: first.clone(), first }
+    }
+
+    /// Block `layer`.
+    pub(crate) fn block(&self, layer: usize) -> Block<'_> {
+        let config = self.model.config();
+        let group = self.model.parameters().group(layer + 1);
+        let shape = Shape { rows: self.batch.rows, len: self.batch.len, mask: self.batch.mask.as_deref() };
+        let rotations = match config.attn_layers[layer] {
+            Kind::Lsh => &self.rotations[config.lsh_index(layer)][..],
+            Kind::Local | Kind::Full => &[],
+        };
+        Block {
+            f: Attention::new(config, group, layer, shape, rotations, self.pass),
+            g: FeedForward::new(config, group, layer, self.pass),
+        }
+    }
+
+    /// All blocks.
+    pub(crate) fn sequence(&self) -> Sequence<Attention<'_>, FeedForward<'_>> {
+        Sequence::new((0..self.model.config().layers()).map(|layer| self.block(layer)).collect())
+    }
+
+    /// Both streams after the last block.
+    pub(crate) fn streams(&self, cpu: &Cpu) -> Result<Streams<Matrix>> {
+        let mut streams = self.embed(cpu);
+        self.sequence().forward(cpu, &mut streams)?;
+        Ok(streams)
+    }
+
+    /// `[rows·padded, width]` values cut to `[rows·len, width]`.
+    pub(crate) fn cut(&self, values: &[f32], width: usize, len: usize) -> Vec<f32> {
+        if len == self.batch.len {
+            return values.to_vec();
+        }
+        values.chunks_exact(self.batch.len * width).flat_map(|row| &row[..len * width]).copied().collect()
+    }
+}
+
+/// One set of rotations per LSH layer, one rotation per head, at the addresses (hash_seed, layer, head, round).
+pub(crate) fn draw_rotations(config: &Config, rounds: usize) -> Vec<Vec<Rotations>> {
+    let seed = config.hash_seed.unwrap_or(0) as u64;
+    let layers = (0..config.layers()).filter(|&layer| config.attn_layers[layer] == Kind::Lsh);
+    let draw = |layer: usize, head: usize| {
+        Rotations::draw(seed, layer as u32, head as u32, config.attention_head_size, rounds, config.buckets())
+            .expect("a checked config has dimensions and rounds")
+    };
+    layers.map(|layer| (0..config.num_attention_heads).map(|head| draw(layer, head)).collect()).collect()
+}
+
+fn check_rotations(config: &Config, given: &[Vec<Rotations>]) -> Result<()> {
+    let layers = config.attn_layers.iter().filter(|&&kind| kind == Kind::Lsh).count();
+    let heads = config.num_attention_heads;
+    if given.len() == layers && given.iter().all(|layer| layer.len() == heads) {
+        return Ok(());
+    }
+    let got = format!("{} layers of {:?} heads", given.len(), given.iter().map(Vec::len).collect::<Vec<_>>());
+    let expected = format!("{layers} LSH layers of {heads} heads");
+    Err(ModelError::Shape { what: "given rotations", got, expected })
+}
+
+fn pad(config: &Config, batch: &Batch, padded: usize) -> Batch {
+    let (rows, len) = (batch.rows, batch.len);
+    let token = config.pad_token_id.unwrap_or(0);
+    let mask = batch.mask.clone().unwrap_or_else(|| vec![true; rows * len]);
+    Batch {
+        rows,
+        len: padded,
+        inputs: widen(&batch.inputs, len, padded, token),
+        targets: widen(&batch.targets, len, padded, 0),
+        weights: widen(&batch.weights, len, padded, 0.0),
+        mask: Some(widen(&mask, len, padded, false)),
+    }
+}
+
+fn widen<T: Copy>(values: &[T], len: usize, padded: usize, fill: T) -> Vec<T> {
+    let mut out = Vec::with_capacity(values.len() / len * padded);
+    for row in values.chunks_exact(len) {
+        out.extend_from_slice(row);
+        out.resize(out.len() + padded - len, fill);
+    }
+    out
+}
