@@ -1,1 +1,43 @@
 //! Training Reformers: recipes, packing, optimizers, schedules, checkpoints, events, evaluation.
+//!
+//! ```text
+//! recipe → corpora → tokenizer → packing ─► trainer (model · optimizer · schedule) ─► run: events, checkpoints
+//! ```
+//!
+//! | to… | use |
+//! |---|---|
+//! | read and check a recipe | [`Recipe`] |
+//! | train into a run directory, or resume one | [`train`] |
+//! | see what a run would cost | [`dry_run`] |
+//! | take steps by hand | [`Trainer`] |
+//! | measure a model | [`evaluate()`] |
+//! | find a run's weights | [`resolve_checkpoint`] |
+//!
+//! Nothing here prints, reads the clock or handles signals: events go to a callback, the clock and the wish to stop
+//! are arguments.
+#![forbid(unsafe_code)]
+
+pub mod checkpoint;
+pub mod corpora;
+mod error;
+mod evaluate;
+mod event;
+mod journal;
+pub mod optimizer;
+pub mod packing;
+mod plan;
+pub mod recipe;
+mod run;
+mod schedule;
+mod trainer;
+
+pub use checkpoint::resolve_checkpoint;
+pub use error::TrainError;
+pub use evaluate::{EvalOptions, EvalReport, evaluate, evaluate_corpus};
+pub use event::Event;
+pub use journal::{LOG, METRICS};
+pub use plan::{Plan, dry_run};
+pub use recipe::{Recipe, RecipeError};
+pub use run::{Outcome, RECIPE, Resume, Sampler, Surroundings, TrainOptions, recipe_of_run, train};
+pub use schedule::Schedule;
+pub use trainer::{StepReport, Trainer};

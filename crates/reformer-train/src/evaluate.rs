@@ -1,0 +1,188 @@
+//! How well a model predicts a corpus: loss, perplexity, accuracy and bits per byte.
+//!
+//! All dialogues are joined in the file's order and every token, marks and ends included, is predicted exactly once:
+//!
+//! ```text
+//! loss          = Σ −ln p(token | its context) / tokens              nats a token
+//! bits per byte = Σ −log₂ p(token | its context) / UTF-8 bytes of the turns' texts
+//! ```
+//!
+//! Marks cost bits and count no bytes, so tokenizers with different vocabularies, and models without marks, compare
+//! fairly. Rows of `len` tokens follow each other without a gap, and the context of a row's first token is the last
+//! token of the row before. A row's early tokens have little context; `stride < len` scores only the last `stride`
+//! tokens of overlapping rows instead, which lowers the loss a little and costs len/stride times the work.
+
+use reformer_model::config::Kind;
+use reformer_model::{Batch, LossReport, Model, Pass};
+use reformer_tensor::Cpu;
+use reformer_text::{Dialogue, Form, Tokenizer};
+use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
+use crate::packing::{Corpus, Weighting};
+
+/// How to evaluate.
+#[derive(Clone, Debug)]
+pub struct EvalOptions {
+    /// Tokens of a row.
+    pub len: usize,
+    /// Rows of a pass.
+    pub rows: usize,
+    /// Tokens that a row scores, at most `len`; `len` by default.
+    pub stride: Option<usize>,
+    /// How dialogues are written; the tokenizer's own form by default.
+    pub form: Option<Form>,
+    /// Rounds of hashing, if not the model's.
+    pub num_hashes: Option<usize>,
+    /// What LSH layers compute, if not LSH.
+    pub attention: Option<Kind>,
+    /// Stop after the dialogues that hold this many tokens, 0 = all.
+    pub max_tokens: usize,
+}
+
+impl EvalOptions {
+    /// Every token in rows of `len`, one at a time.
+    pub fn rows_of(len: usize) -> Self {
+        Self { len, rows: 1, stride: None, form: None, num_hashes: None, attention: None, max_tokens: 0 }
+    }
+}
+
+/// What an evaluation found.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvalReport {
+    /// Mean nats a token.
+    pub loss: f64,
+    /// e to the loss.
+    pub perplexity: f64,
+    /// Bits a UTF-8 byte of text.
+    pub bits_per_byte: f64,
+    /// Share of tokens that were the likeliest.
+    pub accuracy: f64,
+    /// Tokens predicted.
+    pub tokens: usize,
+    /// UTF-8 bytes of the turns' texts.
+    pub bytes: usize,
+}
+
+/// Encodes and evaluates dialogues.
+pub fn evaluate(
+    cpu: &Cpu,
+    model: &Model,
+    tokenizer: &Tokenizer,
+    dialogues: &[Dialogue],
+    options: &EvalOptions,
+) -> Result<EvalReport, TrainError> {
+    let form = options.form.unwrap_or_else(|| tokenizer.form());
+    let mut corpus = Corpus::encode(tokenizer, dialogues, form, Weighting::ALL, "evaluation")?;
+    corpus.truncate(options.max_tokens);
+    let opening = tokenizer.end_token().unwrap_or_else(|| tokenizer.pad_token());
+    let report = evaluate_corpus(cpu, model, &corpus, opening, options, &mut |_| true)?;
+    Ok(report.expect("nobody stopped it"))
+}
+
+/// Evaluates an encoded corpus. `proceed` is told the tokens done before each pass and may stop it: then there is no
+/// report.
+pub fn evaluate_corpus(
+    cpu: &Cpu,
+    model: &Model,
+    corpus: &Corpus,
+    opening: u32,
+    options: &EvalOptions,
+    proceed: &mut dyn FnMut(usize) -> bool,
+) -> Result<Option<EvalReport>, TrainError> {
+    let tokens = corpus.tokens();
+    let windows = windows(tokens.len(), options.len.max(1), options.stride.unwrap_or(options.len));
+    let pass = Pass { num_hashes: options.num_hashes, attention: options.attention, ..Pass::evaluation() };
+    let mut total = LossReport::default();
+    let mut rest = &windows[..];
+    while let Some(first) = rest.first() {
+        if !proceed(first.from) {
+            return Ok(None);
+        }
+        let alike = rest.iter().take(options.rows.max(1)).take_while(|window| window.len() == first.len()).count();
+        let (now, later) = rest.split_at(alike);
+        total.add(&model.evaluate(cpu, &batch(tokens, now, opening), &pass)?);
+        rest = later;
+    }
+    let loss = total.loss / total.weight;
+    Ok(Some(EvalReport {
+        loss,
+        perplexity: loss.exp(),
+        bits_per_byte: total.loss / std::f64::consts::LN_2 / corpus.text_bytes().max(1) as f64,
+        accuracy: total.correct / total.weight,
+        tokens: tokens.len(),
+        bytes: corpus.text_bytes(),
+    }))
+}
+
+/// A row: tokens `start..end`, of which `from..end` are scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Window {
+    start: usize,
+    from: usize,
+    end: usize,
+}
+
+impl Window {
+    fn len(self) -> usize {
+        self.end - self.start
+    }
+}
+
+fn windows(total: usize, len: usize, stride: usize) -> Vec<Window> {
+    let stride = stride.clamp(1, len);
+    let mut windows = vec![Window { start: 0, from: 0, end: total.min(len) }];
+    let mut from = total.min(len);
+    while from < total {
+        let end = total.min(from + stride);
+        let start = if stride == len { from } else { end - len };
+        windows.push(Window { start, from, end });
+        from = end;
+    }
+    windows
+}
+
+fn batch(tokens: &[u32], windows: &[Window], opening: u32) -> Batch {
+    let (rows, len) = (windows.len(), windows[0].len());
+    let size = rows * len;
+    let mut batch = Batch {
+        rows,
+        len,
+        inputs: Vec::with_capacity(size),
+        targets: Vec::with_capacity(size),
+        weights: Vec::with_capacity(size),
+        mask: None,
+    };
+    for window in windows {
+        let before = window.start.checked_sub(1).map_or(opening, |before| tokens[before]);
+        batch.inputs.push(before);
+        batch.inputs.extend_from_slice(&tokens[window.start..window.end - 1]);
+        batch.targets.extend_from_slice(&tokens[window.start..window.end]);
+        batch.weights.extend((window.start..window.end).map(|at| if at < window.from { 0.0 } else { 1.0 }));
+    }
+    batch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_token_is_scored_exactly_once_at_any_length_and_stride() {
+        for (total, len, stride) in [(1, 1, 1), (7, 3, 3), (7, 3, 1), (7, 3, 2), (5, 9, 4), (64, 16, 5), (9, 3, 99)] {
+            let tokens: Vec<u32> = (0..total as u32).map(|token| token + 10).collect();
+            let mut scored = vec![0; total];
+            for window in windows(total, len, stride) {
+                assert!(window.len() <= len && window.start <= window.from && window.from < window.end);
+                let batch = batch(&tokens, &[window], 1);
+                for (at, &weight) in batch.weights.iter().enumerate() {
+                    let place = window.start + at;
+                    assert_eq!(batch.targets[at], tokens[place]);
+                    assert_eq!(batch.inputs[at], if place == 0 { 1 } else { tokens[place - 1] });
+                    scored[place] += weight as usize;
+                }
+            }
+            assert!(scored.iter().all(|&times| times == 1), "{total} {len} {stride}: {scored:?}");
+        }
+    }
+}

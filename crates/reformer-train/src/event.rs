@@ -1,0 +1,185 @@
+//! What a run tells while it goes: a stream of events for whoever draws it.
+//!
+//! The trainer prints nothing. It hands each event to a callback and writes the same event as one JSON object a
+//! line to `metrics.jsonl` and as one line of text ([`Display`](std::fmt::Display)) to `train.log`.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::evaluate::EvalReport;
+
+/// One event. Steps count from 1; `seconds` is training time, resumed time included.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The run is about to take its first step.
+    Start {
+        /// Steps already done: 0, or where a resumed run continues.
+        step: u64,
+        /// Steps of the whole run.
+        steps: u64,
+        /// Parameters of the model.
+        parameters: usize,
+        /// Entries of the vocabulary.
+        vocab_size: usize,
+        /// Training dialogues.
+        dialogues: usize,
+        /// Training tokens of an epoch.
+        epoch_tokens: usize,
+        /// Validation tokens, all of them.
+        valid_tokens: usize,
+        /// Tokens of an optimizer step.
+        tokens_per_step: usize,
+        /// Threads.
+        threads: usize,
+    },
+    /// An optimizer step was taken.
+    Step {
+        /// The step.
+        step: u64,
+        /// Steps of the whole run.
+        steps: u64,
+        /// Mean nats a weighted token, before the update.
+        loss: f64,
+        /// Share of weighted tokens that were the likeliest.
+        accuracy: f64,
+        /// Learning rate.
+        learning_rate: f64,
+        /// Global gradient norm before clipping.
+        gradient_norm: f64,
+        /// Tokens since the run's beginning.
+        tokens: u64,
+        /// Epochs since the run's beginning.
+        epoch: f64,
+        /// Tokens a second of this step.
+        tokens_per_second: f64,
+        /// Training seconds since the run's beginning.
+        seconds: f64,
+    },
+    /// A checkpoint is complete on disk.
+    Saved {
+        /// The step.
+        step: u64,
+        /// Its directory.
+        path: PathBuf,
+    },
+    /// The model was evaluated.
+    Eval {
+        /// The step.
+        step: u64,
+        /// What was found.
+        #[serde(flatten)]
+        report: EvalReport,
+        /// Whether it is the best so far.
+        best: bool,
+        /// Training seconds since the run's beginning.
+        seconds: f64,
+    },
+    /// The model wrote something.
+    Sample {
+        /// The step.
+        step: u64,
+        /// One text a prompt.
+        texts: Vec<String>,
+    },
+    /// Something the person should know; the run goes on.
+    Warning {
+        /// The step.
+        step: u64,
+        /// What.
+        message: String,
+    },
+    /// The run stopped at the person's wish, its state saved.
+    Interrupted {
+        /// The step.
+        step: u64,
+        /// The checkpoint.
+        path: PathBuf,
+    },
+    /// The run is over.
+    Done {
+        /// The step.
+        step: u64,
+        /// Training seconds since the run's beginning.
+        seconds: f64,
+        /// The best evaluation's loss.
+        best_loss: Option<f64>,
+    },
+}
+
+impl Event {
+    /// The step it happened at.
+    pub fn step(&self) -> u64 {
+        match self {
+            Self::Start { step, .. }
+            | Self::Step { step, .. }
+            | Self::Saved { step, .. }
+            | Self::Eval { step, .. }
+            | Self::Sample { step, .. }
+            | Self::Warning { step, .. }
+            | Self::Interrupted { step, .. }
+            | Self::Done { step, .. } => *step,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start { step, steps, parameters, vocab_size, dialogues, epoch_tokens, tokens_per_step, .. } => write!(
+                f,
+                "start at step {step} of {steps}: {parameters} parameters, vocabulary {vocab_size}, \
+                 {dialogues} dialogues of {epoch_tokens} tokens, {tokens_per_step} tokens a step"
+            ),
+            Self::Step { step, steps, loss, learning_rate, gradient_norm, tokens_per_second, seconds, .. } => {
+                let left = seconds / (*step).max(1) as f64 * steps.saturating_sub(*step) as f64;
+                write!(
+                    f,
+                    "step {step}/{steps}  loss {loss:.4}  lr {learning_rate:.2e}  norm {gradient_norm:.2}  \
+                     {tokens_per_second:.0} tok/s  {}  eta {}",
+                    Span(*seconds),
+                    Span(left)
+                )
+            }
+            Self::Saved { step, path } => write!(f, "step {step}: saved {}", path.display()),
+            Self::Eval { step, report, best, .. } => write!(
+                f,
+                "step {step}: valid loss {:.4}  perplexity {:.2}  bits/byte {:.4}  accuracy {:.1} %{}",
+                report.loss,
+                report.perplexity,
+                report.bits_per_byte,
+                100.0 * report.accuracy,
+                if *best { "  (best)" } else { "" }
+            ),
+            Self::Sample { step, texts } => {
+                write!(f, "step {step}: sample")?;
+                texts.iter().try_for_each(|text| write!(f, "\n    {}", text.replace('\n', "\n    ")))
+            }
+            Self::Warning { message, .. } => write!(f, "warning: {message}"),
+            Self::Interrupted { step, path } => {
+                write!(f, "interrupted at step {step}; saved {}, continue with --resume", path.display())
+            }
+            Self::Done { step, seconds, best_loss } => {
+                write!(f, "done: {step} steps in {}", Span(*seconds))?;
+                best_loss.map_or(Ok(()), |loss| write!(f, ", best valid loss {loss:.4}"))
+            }
+        }
+    }
+}
+
+/// Seconds for the eye: `7s`, `3m20s`, `1h05m`.
+struct Span(f64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.max(0.0).round() as u64;
+        match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+            (0, 0, s) => write!(f, "{s}s"),
+            (0, m, s) => write!(f, "{m}m{s:02}s"),
+            (h, m, _) => write!(f, "{h}h{m:02}m"),
+        }
+    }
+}

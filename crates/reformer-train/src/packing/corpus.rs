@@ -1,0 +1,116 @@
+//! A corpus as one array of tokens, with a loss weight beside each and the dialogues' starts.
+
+use reformer_text::{Dialogue, Form, Role, Tokenizer};
+
+use crate::error::TrainError;
+use crate::recipe::{LossOn, PackingRecipe};
+
+/// Which tokens the loss counts, and how much.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weighting {
+    /// Which tokens count in full.
+    pub loss_on: LossOn,
+    /// The weight of the others.
+    pub elsewhere: f32,
+}
+
+impl Weighting {
+    /// Every token counts in full: what evaluations measure.
+    pub const ALL: Self = Self { loss_on: LossOn::All, elsewhere: 0.0 };
+
+    /// What a recipe asks for.
+    pub fn of(recipe: &PackingRecipe) -> Self {
+        Self { loss_on: recipe.loss_on, elsewhere: recipe.loss_elsewhere as f32 }
+    }
+
+    /// The token that ends a turn is its speaker's, so a model trained on the assistant alone learns to stop.
+    fn weigh(self, role: Role) -> f32 {
+        match self.loss_on {
+            LossOn::All => 1.0,
+            LossOn::Assistant if role == Role::Assistant => 1.0,
+            LossOn::Assistant => self.elsewhere,
+        }
+    }
+}
+
+/// Encoded dialogues; at least one token in all.
+#[derive(Debug)]
+pub struct Corpus {
+    tokens: Vec<u32>,
+    weights: Vec<f32>,
+    /// The start of each dialogue, and the end of the last.
+    starts: Vec<usize>,
+    /// UTF-8 bytes of the texts before each dialogue, and of all.
+    bytes: Vec<usize>,
+}
+
+impl Corpus {
+    /// Encodes every dialogue. `name` says in an error which corpus is empty.
+    pub fn encode(
+        tokenizer: &Tokenizer,
+        dialogues: &[Dialogue],
+        form: Form,
+        weighting: Weighting,
+        name: &str,
+    ) -> Result<Self, TrainError> {
+        let mut corpus = Self { tokens: Vec::new(), weights: Vec::new(), starts: vec![0], bytes: vec![0] };
+        for dialogue in dialogues {
+            let encoded = tokenizer.encode_dialogue(dialogue, form)?;
+            if encoded.ids.is_empty() {
+                continue;
+            }
+            corpus.weights.extend(encoded.roles.iter().map(|&role| weighting.weigh(role)));
+            corpus.tokens.extend_from_slice(&encoded.ids);
+            corpus.starts.push(corpus.tokens.len());
+            corpus.bytes.push(corpus.text_bytes() + encoded.text_bytes);
+        }
+        if corpus.tokens.is_empty() {
+            return Err(TrainError::EmptyCorpus { name: name.to_owned(), dialogues: dialogues.len() });
+        }
+        if corpus.weights.iter().all(|&weight| weight == 0.0) {
+            return Err(TrainError::NothingToLearn { name: name.to_owned() });
+        }
+        Ok(corpus)
+    }
+
+    /// Tokens in all.
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Never: an empty corpus is an error of [`Corpus::encode`].
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// Dialogues that have tokens.
+    pub fn dialogues(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// UTF-8 bytes of the turns' texts.
+    pub fn text_bytes(&self) -> usize {
+        self.bytes[self.dialogues()]
+    }
+
+    /// Keeps the first dialogues that hold `tokens` tokens together (0 = all of them).
+    pub fn truncate(&mut self, tokens: usize) {
+        let keep = self.starts.iter().position(|&start| tokens > 0 && start >= tokens);
+        let Some(keep) = keep else { return };
+        self.starts.truncate(keep + 1);
+        self.bytes.truncate(keep + 1);
+        self.tokens.truncate(self.starts[keep]);
+        self.weights.truncate(self.starts[keep]);
+    }
+
+    /// All tokens, dialogue after dialogue in the file's order.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// The tokens of a dialogue and their loss weights.
+    pub fn dialogue(&self, index: usize) -> (&[u32], &[f32]) {
+        let range = self.starts[index]..self.starts[index + 1];
+        (&self.tokens[range.clone()], &self.weights[range])
+    }
+}

@@ -1,0 +1,199 @@
+//! A training recipe: a TOML file whose few keys that vary come first, checked once into a type that cannot be wrong.
+//!
+//! ```toml
+//! data = "train.jsonl.gz"      # dialogues; "demo" is the built-in corpus
+//! valid = "valid.jsonl.gz"     # or "hold-out": every 50th dialogue of `data`
+//! length = 2048                # tokens of a row
+//! batch = 4                    # rows of a step
+//! steps = 2000
+//! learning_rate = 1e-3
+//! seed = 1
+//!
+//! [model]                      # see ModelRecipe
+//! [tokenizer]                  # kind = "bpe" | "bytes", vocab_size
+//! [packing]                    # form, rows, loss_on
+//! [optimizer]                  # kind = "adamw" | "adafactor", betas, weight decay, clipping
+//! [schedule]                   # kind = "constant" | "warmup_rsqrt" | "cosine", warmup
+//! ```
+//!
+//! Every key has a default. An unknown key, a wrong type and an illegal value are errors that name the key, where it
+//! stands and what to write; `--set section.key=value` goes through the same checks. [`Recipe::to_toml`] writes
+//! every key resolved, and parsing that gives the same recipe again.
+
+mod document;
+mod model;
+mod sections;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use document::Document;
+pub use model::{ModelRecipe, ModelTokens, Positions};
+pub use sections::{
+    LossOn, OptimizerKind, OptimizerRecipe, PackingRecipe, Rows, ScheduleKind, ScheduleRecipe, TokenizerKind,
+    TokenizerRecipe,
+};
+
+/// The recipe behind `--demo`, a file of the repository.
+const DEMO: &str = include_str!("../../../recipes/demo.toml");
+
+/// What is wrong with a recipe.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// The file cannot be read.
+    #[error("cannot read the recipe {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML.
+    #[error("the recipe is not valid TOML{place}: {message}")]
+    Syntax {
+        /// ` in line 3`.
+        place: String,
+        /// The parser's words.
+        message: String,
+    },
+    /// A key that no recipe has.
+    #[error("unknown key `{key}` ({place}): {hint}")]
+    UnknownKey {
+        /// The dotted key.
+        key: String,
+        /// `line 3` or `--set`.
+        place: String,
+        /// The nearest key that exists.
+        hint: String,
+    },
+    /// A value of the wrong type or outside its range.
+    #[error("`{key}` ({place}): {message}")]
+    Value {
+        /// The dotted key.
+        key: String,
+        /// `line 3`, `--set` or `default`.
+        place: String,
+        /// What is wrong and what to write.
+        message: String,
+    },
+    /// The model room refuses what the `[model]` section describes.
+    #[error("[model] describes no legal model: {0}")]
+    Model(String),
+}
+
+/// A checked recipe; every field is legal.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Recipe {
+    /// The training corpus: a path, or `demo` for the built-in one.
+    pub data: String,
+    /// The validation corpus: a path, `demo`, or `hold-out` for every 50th training dialogue.
+    pub valid: String,
+    /// Tokens of a row.
+    pub length: usize,
+    /// Rows of a forward and backward pass.
+    pub batch: usize,
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Seed of every random number of the run.
+    pub seed: u64,
+    /// Forward and backward passes of an optimizer step.
+    pub accumulate: usize,
+    /// Steps between step events in the metrics file.
+    pub log_every: u64,
+    /// Steps between evaluations, 0 = only at the end.
+    pub eval_every: u64,
+    /// Validation tokens of an evaluation, 0 = all.
+    pub eval_tokens: usize,
+    /// Steps between checkpoints, 0 = only at evaluations and the end.
+    pub save_every: u64,
+    /// Steps between samples, 0 = never.
+    pub sample_every: u64,
+    /// What the samples answer.
+    pub sample_prompts: Vec<String>,
+    /// Checkpoints kept beside the best and the last.
+    pub keep: usize,
+    /// The model's shape.
+    pub model: ModelRecipe,
+    /// How text becomes tokens.
+    pub tokenizer: TokenizerRecipe,
+    /// How dialogues become rows.
+    pub packing: PackingRecipe,
+    /// How gradients become updates.
+    pub optimizer: OptimizerRecipe,
+    /// The learning rate's course.
+    pub schedule: ScheduleRecipe,
+}
+
+impl Recipe {
+    /// Parses and checks a recipe with overrides laid over it.
+    pub fn parse(text: &str, sets: &[(String, String)]) -> Result<Self, RecipeError> {
+        let mut doc = Document::parse(text, sets)?;
+        let doc = &mut doc;
+        let data = doc.text("data", "demo")?;
+        if data.trim().is_empty() {
+            return Err(doc.illegal("data", "got an empty text", "name a file of dialogues, or \"demo\""));
+        }
+        let valid = doc.text("valid", if data == "demo" { "demo" } else { "hold-out" })?;
+        let length = doc.size("length", 2048, 1)?;
+        let steps = doc.count("steps", 1000, 1)?;
+        let recipe = Self {
+            data,
+            valid,
+            length,
+            batch: doc.size("batch", 4, 1)?,
+            steps,
+            learning_rate: doc.number("learning_rate", 1e-3, 0.0, 1e3)?,
+            seed: doc.count("seed", 1, 0)?,
+            accumulate: doc.size("accumulate", 1, 1)?,
+            log_every: doc.count("log_every", 1, 1)?,
+            eval_every: doc.count("eval_every", 500, 0)?,
+            eval_tokens: doc.size("eval_tokens", 65_536, 0)?,
+            save_every: doc.count("save_every", 500, 0)?,
+            sample_every: doc.count("sample_every", 500, 0)?,
+            sample_prompts: doc.texts("sample_prompts", &["i need a cheap restaurant in the centre."])?,
+            keep: doc.size("keep", 2, 1)?,
+            model: ModelRecipe::read(doc, length)?,
+            tokenizer: TokenizerRecipe::read(doc)?,
+            packing: PackingRecipe::read(doc)?,
+            optimizer: OptimizerRecipe::read(doc)?,
+            schedule: ScheduleRecipe::read(doc, steps)?,
+        };
+        let doc = std::mem::replace(doc, Document::parse("", &[])?);
+        doc.finish()?;
+        Ok(recipe)
+    }
+
+    /// Reads a file. Corpora named in it are looked for beside it first, then from the current directory; corpora
+    /// named by `sets` from the current directory only.
+    pub fn load(path: &Path, sets: &[(String, String)]) -> Result<Self, RecipeError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
+        let mut recipe = Self::parse(&text, sets)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for (key, corpus) in [("data", &mut recipe.data), ("valid", &mut recipe.valid)] {
+            let beside = folder.join(corpus.as_str());
+            if !sets.iter().any(|(set, _)| set == key) && beside.exists() {
+                *corpus = beside.to_string_lossy().into_owned();
+            }
+        }
+        Ok(recipe)
+    }
+
+    /// The embedded default, `recipes/demo.toml`.
+    pub fn demo(sets: &[(String, String)]) -> Result<Self, RecipeError> {
+        Self::parse(DEMO, sets)
+    }
+
+    /// Every key with its resolved value.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a recipe holds only numbers, texts, flags and lists of these")
+    }
+
+    /// Tokens of one optimizer step.
+    pub fn tokens_per_step(&self) -> usize {
+        self.length * self.batch * self.accumulate
+    }
+}

@@ -1,0 +1,178 @@
+//! The recipe's smaller sections: tokenizer, packing, optimizer, schedule.
+//!
+//! Each `read` asks the document for its keys once, default beside the key, and refuses what its consumer could
+//! not run.
+
+use reformer_text::Form;
+use serde::Serialize;
+
+use super::RecipeError;
+use super::document::Document;
+
+/// What the tokens are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenizerKind {
+    /// One token a byte.
+    Bytes,
+    /// Byte-level pair encoding trained on the training corpus.
+    Bpe,
+}
+
+/// `[tokenizer]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TokenizerRecipe {
+    /// What the tokens are.
+    pub kind: TokenizerKind,
+    /// Tokens of a trained vocabulary, marks included; unused by bytes.
+    pub vocab_size: usize,
+}
+
+impl TokenizerRecipe {
+    pub(super) fn read(doc: &mut Document) -> Result<Self, RecipeError> {
+        let kinds = [("bytes", TokenizerKind::Bytes), ("bpe", TokenizerKind::Bpe)];
+        Ok(Self {
+            kind: doc.choice("tokenizer.kind", TokenizerKind::Bpe, &kinds)?,
+            // 256 bytes and the marks must fit.
+            vocab_size: doc.size("tokenizer.vocab_size", 2048, 270)?,
+        })
+    }
+}
+
+/// How dialogues fill rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rows {
+    /// Joined end to end, cut every `length` tokens, no gaps.
+    Joined,
+    /// One dialogue a row, padded to the power-of-two bucket that holds it.
+    Buckets,
+}
+
+/// Which tokens the loss counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LossOn {
+    /// Every token.
+    All,
+    /// The assistant's turns and the token that ends each.
+    Assistant,
+}
+
+/// `[packing]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PackingRecipe {
+    /// How a dialogue is written.
+    pub form: Form,
+    /// How dialogues fill rows.
+    pub rows: Rows,
+    /// Which tokens the loss counts in full.
+    pub loss_on: LossOn,
+    /// The weight of every other token.
+    pub loss_elsewhere: f64,
+}
+
+impl PackingRecipe {
+    pub(super) fn read(doc: &mut Document) -> Result<Self, RecipeError> {
+        let forms = [("marks", Form::Marks), ("course", Form::Course)];
+        let rows = [("joined", Rows::Joined), ("buckets", Rows::Buckets)];
+        let loss = [("all", LossOn::All), ("assistant", LossOn::Assistant)];
+        Ok(Self {
+            form: doc.choice("packing.form", Form::Marks, &forms)?,
+            rows: doc.choice("packing.rows", Rows::Joined, &rows)?,
+            loss_on: doc.choice("packing.loss_on", LossOn::All, &loss)?,
+            loss_elsewhere: doc.number("packing.loss_elsewhere", 0.0, 0.0, 1.0)?,
+        })
+    }
+}
+
+/// Which optimizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Adam with decoupled weight decay.
+    Adamw,
+    /// Factored second moments.
+    Adafactor,
+}
+
+/// `[optimizer]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OptimizerRecipe {
+    /// Which optimizer.
+    pub kind: OptimizerKind,
+    /// AdamW: decay of the first moment.
+    pub beta1: f64,
+    /// AdamW: decay of the second moment.
+    pub beta2: f64,
+    /// AdamW: added to the root of the second moment. Adafactor: added to the squared gradient.
+    pub eps: f64,
+    /// Decoupled decay of weight matrices per unit of learning rate.
+    pub weight_decay: f64,
+    /// Largest global gradient norm, 0 = no clipping.
+    pub clip: f64,
+    /// Adafactor: the step is relative to the parameter's own size.
+    pub scale_parameter: bool,
+}
+
+impl OptimizerRecipe {
+    pub(super) fn read(doc: &mut Document) -> Result<Self, RecipeError> {
+        let kinds = [("adamw", OptimizerKind::Adamw), ("adafactor", OptimizerKind::Adafactor)];
+        let kind = doc.choice("optimizer.kind", OptimizerKind::Adamw, &kinds)?;
+        let eps = if kind == OptimizerKind::Adamw { 1e-8 } else { 1e-30 };
+        let beta = |doc: &mut Document, key, default| {
+            let beta = doc.number(key, default, 0.0, 1.0)?;
+            if beta < 1.0 { Ok(beta) } else { Err(doc.illegal(key, "got 1", "must be below 1")) }
+        };
+        Ok(Self {
+            kind,
+            beta1: beta(doc, "optimizer.beta1", 0.9)?,
+            beta2: beta(doc, "optimizer.beta2", 0.98)?,
+            eps: doc.number("optimizer.eps", eps, 0.0, 1.0)?,
+            weight_decay: doc.number("optimizer.weight_decay", 0.01, 0.0, 10.0)?,
+            clip: doc.number("optimizer.clip", 1.0, 0.0, f64::MAX)?,
+            scale_parameter: doc.flag("optimizer.scale_parameter", false)?,
+        })
+    }
+}
+
+/// The shape of the learning rate's course after warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleKind {
+    /// Stays at the peak.
+    Constant,
+    /// Falls as 1/√step, as trax and the Transformer paper have it.
+    WarmupRsqrt,
+    /// Half a cosine down to `final` of the peak at the last step.
+    Cosine,
+}
+
+/// `[schedule]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ScheduleRecipe {
+    /// The shape after warm-up.
+    pub kind: ScheduleKind,
+    /// Steps of linear warm-up from zero.
+    pub warmup: u64,
+    /// Cosine: the last learning rate as a fraction of the peak.
+    #[serde(rename = "final")]
+    pub last: f64,
+}
+
+impl ScheduleRecipe {
+    pub(super) fn read(doc: &mut Document, steps: u64) -> Result<Self, RecipeError> {
+        let kinds = [
+            ("constant", ScheduleKind::Constant),
+            ("warmup_rsqrt", ScheduleKind::WarmupRsqrt),
+            ("cosine", ScheduleKind::Cosine),
+        ];
+        let kind = doc.choice("schedule.kind", ScheduleKind::Cosine, &kinds)?;
+        let warmup = doc.count("schedule.warmup", (steps / 20).min(1000), 0)?;
+        if kind == ScheduleKind::WarmupRsqrt && warmup == 0 {
+            let then = "warmup_rsqrt peaks at the end of its warm-up, so write at least 1";
+            return Err(doc.illegal("schedule.warmup", "got 0", then));
+        }
+        Ok(Self { kind, warmup, last: doc.number("schedule.final", 0.1, 0.0, 1.0)? })
+    }
+}
