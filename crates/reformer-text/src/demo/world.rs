@@ -1,0 +1,110 @@
+//! The small town that the dialogues are about. Its facts are the same in every dialogue, so a model can
+//! learn them; times, people, references and cars are not, so it has to look them up in the context.
+
+pub(super) struct Restaurant {
+    pub(super) name: &'static str,
+    pub(super) food: &'static str,
+    pub(super) area: &'static str,
+    pub(super) price: &'static str,
+    pub(super) phone: &'static str,
+}
+
+pub(super) struct Hotel {
+    pub(super) name: &'static str,
+    pub(super) area: &'static str,
+    pub(super) price: &'static str,
+    pub(super) stars: usize,
+    pub(super) parking: bool,
+    pub(super) phone: &'static str,
+}
+
+pub(super) struct Town {
+    pub(super) name: &'static str,
+    /// Minutes by train from [`HOME`].
+    pub(super) ride: usize,
+}
+
+const fn restaurant(
+    name: &'static str,
+    food: &'static str,
+    area: &'static str,
+    price: &'static str,
+    phone: &'static str,
+) -> Restaurant {
+    Restaurant { name, food, area, price, phone }
+}
+
+/// Two of every food, in different areas: food and area name one.
+pub(super) const RESTAURANTS: [Restaurant; 16] = [
+    restaurant("Casa Luna", "Italian", "north", "cheap", "555 0112"),
+    restaurant("Villa Rosso", "Italian", "centre", "expensive", "555 0125"),
+    restaurant("Spice Garden", "Indian", "west", "cheap", "555 0131"),
+    restaurant("Royal Saffron", "Indian", "centre", "moderate", "555 0144"),
+    restaurant("Jade Palace", "Chinese", "south", "moderate", "555 0153"),
+    restaurant("Red Lantern", "Chinese", "centre", "cheap", "555 0166"),
+    restaurant("Chez Margot", "French", "east", "expensive", "555 0178"),
+    restaurant("Petit Jardin", "French", "south", "expensive", "555 0183"),
+    restaurant("Lotus House", "Thai", "north", "moderate", "555 0197"),
+    restaurant("Bamboo Corner", "Thai", "east", "cheap", "555 0206"),
+    restaurant("El Toro", "Spanish", "west", "moderate", "555 0218"),
+    restaurant("La Paloma", "Spanish", "south", "cheap", "555 0229"),
+    restaurant("Old Oak", "British", "north", "expensive", "555 0234"),
+    restaurant("Copper Kettle", "British", "east", "moderate", "555 0247"),
+    restaurant("Blue Mosaic", "Turkish", "west", "expensive", "555 0252"),
+    restaurant("Star Grill", "Turkish", "centre", "cheap", "555 0265"),
+];
+
+const fn hotel(
+    name: &'static str,
+    area: &'static str,
+    price: &'static str,
+    stars: usize,
+    parking: bool,
+    phone: &'static str,
+) -> Hotel {
+    Hotel { name, area, price, stars, parking, phone }
+}
+
+/// Two in every area, of different price: area and price name one.
+pub(super) const HOTELS: [Hotel; 10] = [
+    hotel("Park View Hotel", "north", "moderate", 3, true, "555 0311"),
+    hotel("Maple Lodge", "north", "cheap", 2, true, "555 0324"),
+    hotel("Riverside Inn", "south", "cheap", 3, false, "555 0337"),
+    hotel("Abbey House", "south", "expensive", 5, true, "555 0342"),
+    hotel("Harbour Inn", "east", "moderate", 3, false, "555 0356"),
+    hotel("Swan Lodge", "east", "cheap", 2, true, "555 0363"),
+    hotel("Hilltop Hotel", "west", "expensive", 4, true, "555 0375"),
+    hotel("Garden Court", "west", "moderate", 3, true, "555 0388"),
+    hotel("Crown Hotel", "centre", "expensive", 5, false, "555 0392"),
+    hotel("Station Lodge", "centre", "cheap", 2, false, "555 0401"),
+];
+
+/// Where all this is, and where every train begins or ends.
+pub(super) const HOME: &str = "Linfield";
+
+pub(super) const TOWNS: [Town; 6] = [
+    Town { name: "Ashby", ride: 30 },
+    Town { name: "Brookton", ride: 60 },
+    Town { name: "Carlow", ride: 30 },
+    Town { name: "Denham", ride: 90 },
+    Town { name: "Eastport", ride: 60 },
+    Town { name: "Fairmoor", ride: 90 },
+];
+
+pub(super) const AREAS: [&str; 5] = ["north", "south", "east", "west", "centre"];
+
+pub(super) const DAYS: [&str; 7] =
+    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
+pub(super) const COLOURS: [&str; 6] = ["black", "white", "red", "blue", "green", "grey"];
+
+pub(super) const CARS: [&str; 5] = ["Skoda", "Toyota", "Ford", "Volvo", "Honda"];
+
+/// `a cheap`, `an expensive`, `a moderately priced`.
+pub(super) fn priced(price: &str) -> &'static str {
+    match price {
+        "cheap" => "a cheap",
+        "expensive" => "an expensive",
+        _ => "a moderately priced",
+    }
+}
