@@ -3,7 +3,7 @@
 //! Knows nothing of what a kind means. Other test crates take this file in with `#[path]`; a checker that sits beside
 //! it finds it as `super::fixture`.
 
-#![allow(dead_code)] // each including crate uses the part it needs
+#![allow(dead_code, unreachable_pub)] // each including crate uses the part it needs
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,13 +47,7 @@ impl Tensors {
                 Dtype::U8 | Dtype::BOOL => Values::I64(data.iter().map(|&b| i64::from(b)).collect()),
                 other => return Err(format!("{name}: {other:?} is not a type fixtures use")),
             };
-            tensors.insert(
-                name,
-                Tensor {
-                    shape: view.shape().to_vec(),
-                    values,
-                },
-            );
+            tensors.insert(name, Tensor { shape: view.shape().to_vec(), values });
         }
         Ok(Self(tensors))
     }
@@ -119,18 +113,14 @@ impl Fixture {
     /// Reads `NAME.json` and the safetensors beside it.
     pub fn read(json: &Path) -> Result<Self, String> {
         let (name, kind, config) = header(json)?;
-        Ok(Self {
-            name,
-            kind,
-            config,
-            tensors: Tensors::read(&json.with_extension("safetensors"))?,
-        })
+        Ok(Self { name, kind, config, tensors: Tensors::read(&json.with_extension("safetensors"))? })
     }
 }
 
 fn header(json: &Path) -> Result<(String, String, serde_json::Value), String> {
     let text = std::fs::read_to_string(json).map_err(|e| format!("{}: {e}", json.display()))?;
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", json.display()))?;
+    let value: serde_json::Value =
+        serde_json::from_str(&text).map_err(|e| format!("{}: {e}", json.display()))?;
     let name = json.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let kind = value["kind"].as_str().ok_or_else(|| format!("{name}: no kind"))?;
     Ok((name, kind.to_owned(), value["config"].clone()))
@@ -138,10 +128,8 @@ fn header(json: &Path) -> Result<(String, String, serde_json::Value), String> {
 
 /// `REFORMER_FIXTURES`, or the project's own `fixtures/`.
 pub fn folder() -> PathBuf {
-    std::env::var_os("REFORMER_FIXTURES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures"),
-        PathBuf::from,
-    )
+    std::env::var_os("REFORMER_FIXTURES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures"), PathBuf::from)
 }
 
 /// The description files of a folder that have tensors beside them, by name.
@@ -187,7 +175,13 @@ impl Report {
     }
 
     /// Like [`Report::compare`] with an allowance per element; `None` leaves the element out.
-    pub fn compare_where(&mut self, what: &str, got: &[f32], expected: &[f32], allowance: impl Fn(usize) -> Option<f64>) {
+    pub fn compare_where(
+        &mut self,
+        what: &str,
+        got: &[f32],
+        expected: &[f32],
+        allowance: impl Fn(usize) -> Option<f64>,
+    ) {
         if got.len() != expected.len() {
             self.note(&format!("{what} (length {} for {})", got.len(), expected.len()), f64::INFINITY, 0.0);
             return;

@@ -1,0 +1,156 @@
+//! From a call to its bands: one piece of work per sequence and head, the same for all three kinds.
+//!
+//! What is common is here: starting `z` at `−∞`, the rows that see nothing but themselves after all rounds, `D = dO·O`,
+//! and handing each band its disjoint columns. A band is computed by one thread from start to end, so results do not
+//! depend on how many there are.
+
+use reformer_tensor::{Cpu, View, ViewMut, Workspace};
+
+use crate::config::{ALONE, Keys};
+use crate::error::Result;
+use crate::key::dot;
+use crate::layout::{Gradients, Inputs, Layout, Upstream, check_count};
+use crate::mask::Sight;
+use crate::tile::{Band, Dropout, Known, Running, Sinks};
+
+/// What a kind of attention does with one band.
+pub(crate) trait Pass: Sync {
+    fn forward(&self, band_index: usize, workspace: &Workspace, band: &Band<'_>, running: &mut Running<'_>);
+    fn backward(
+        &self,
+        band_index: usize,
+        workspace: &Workspace,
+        band: &Band<'_>,
+        known: &Known<'_>,
+        into: &mut Sinks<'_, '_>,
+    );
+}
+
+/// The settings that all kinds have.
+#[derive(Clone, Copy)]
+pub(crate) struct Common {
+    pub(crate) layout: Layout,
+    pub(crate) keys: Keys,
+    pub(crate) causal: bool,
+    pub(crate) causal_len: Option<usize>,
+    pub(crate) mask_queries: bool,
+    pub(crate) unmaskable: usize,
+    pub(crate) dropout: f32,
+}
+
+impl Common {
+    fn band<'a>(&self, inputs: &Inputs<'a>, index: usize) -> Band<'a> {
+        let masks = inputs.masks.of_band(&self.layout, index);
+        let address = inputs.dropout.filter(|_| self.dropout > 0.0);
+        Band {
+            q: self.layout.band(inputs.q, index),
+            k: self.layout.band(inputs.k.unwrap_or(inputs.q), index),
+            v: self.layout.band(inputs.v, index),
+            keys: self.keys,
+            sight: Sight {
+                causal_below: self.causal.then(|| self.causal_len.unwrap_or(usize::MAX)),
+                self_if_alone: self.keys.self_if_alone(),
+                mask_queries: self.mask_queries,
+                unmaskable: self.unmaskable,
+                tokens: masks.tokens,
+                pairs: masks.pairs,
+            },
+            dropout: address.map(|a| Dropout { address: a.sub(index as u64), rate: self.dropout }),
+        }
+    }
+
+    /// Runs a forward pass over all bands.
+    pub(crate) fn forward(
+        &self,
+        cpu: &Cpu,
+        pass: &impl Pass,
+        inputs: &Inputs<'_>,
+        out: ViewMut<'_>,
+        z: &mut [f32],
+    ) -> Result<()> {
+        let layout = &self.layout;
+        inputs.check(cpu, layout, self.keys.self_if_alone())?;
+        layout.check("out", out.rows(), out.cols())?;
+        check_count("z", z.len(), layout.bands() * layout.len)?;
+        if layout.len == 0 {
+            return Ok(());
+        }
+        let bands: Vec<_> =
+            layout.bands_mut(out).into_iter().zip(z.chunks_exact_mut(layout.len)).enumerate().collect();
+        cpu.threads.for_each(bands, |(index, (out, z))| {
+            let band = self.band(inputs, index);
+            z.fill(f32::NEG_INFINITY);
+            let mut running = Running { out, z };
+            pass.forward(index, &cpu.workspace, &band, &mut running);
+            finish(&band, &mut running);
+        });
+        Ok(())
+    }
+
+    /// Runs a backward pass over all bands.
+    pub(crate) fn backward(
+        &self,
+        cpu: &Cpu,
+        pass: &impl Pass,
+        inputs: &Inputs<'_>,
+        upstream: &Upstream<'_>,
+        gradients: Gradients<'_>,
+    ) -> Result<()> {
+        let layout = &self.layout;
+        let shared = self.keys.self_if_alone();
+        inputs.check(cpu, layout, shared)?;
+        upstream.check(cpu, layout)?;
+        gradients.check(layout, shared)?;
+        if layout.len == 0 {
+            return Ok(());
+        }
+        let bands: Vec<_> = gradients.into_bands(layout).into_iter().enumerate().collect();
+        cpu.threads.for_each(bands, |(index, mut gradients)| {
+            let band = self.band(inputs, index);
+            let (out, dout) = (layout.band(upstream.out, index), layout.band(upstream.dout, index));
+            let z = &upstream.z[index * layout.len..(index + 1) * layout.len];
+            let mut d = cpu.workspace.take(layout.len);
+            for (i, d) in d.iter_mut().enumerate() {
+                *d = dot(out.row(i), dout.row(i));
+            }
+            let mut into = Sinks { dq: &mut gradients.dq, dk: gradients.dk.as_mut(), dv: &mut gradients.dv };
+            let known = Known { dout, z, d: &d };
+            pass.backward(index, &cpu.workspace, &band, &known, &mut into);
+            finish_backward(&band, dout, z, into.dv);
+        });
+        Ok(())
+    }
+}
+
+/// Rows that have seen nothing take their own value where the rules let them, else 0.
+fn finish(band: &Band<'_>, running: &mut Running<'_>) {
+    for i in 0..band.len() {
+        if running.z[i] != f32::NEG_INFINITY {
+            continue;
+        }
+        let out = running.out.row_mut(i);
+        if band.sight.self_if_alone && band.sight.sees(i) {
+            running.z[i] = ALONE;
+            let kept = own_share(band, i);
+            for (out, v) in out.iter_mut().zip(band.v.row(i)) {
+                *out = kept * v;
+            }
+        } else {
+            out.fill(0.0);
+        }
+    }
+}
+
+/// The rows of [`finish`]: `o_i = v_i`, so `dv_i = dO_i`, and the score has no gradient since its weight is always 1.
+fn finish_backward(band: &Band<'_>, dout: View<'_>, z: &[f32], dv: &mut ViewMut<'_>) {
+    for i in (0..band.len()).filter(|&i| z[i] == ALONE) {
+        let kept = own_share(band, i);
+        for (dv, dout) in dv.row_mut(i).iter_mut().zip(dout.row(i)) {
+            *dv += kept * dout;
+        }
+    }
+}
+
+fn own_share(band: &Band<'_>, i: usize) -> f32 {
+    band.dropout.map_or(1.0, |dropout| dropout.factor(dropout.row(Dropout::ALONE, i), i))
+}

@@ -1,0 +1,263 @@
+//! The semantic switches of the three kinds, and what the paper and the other implementations set them to.
+//!
+//! | | paper (our default) | trax | Hugging Face | reformer-pytorch |
+//! |---|---|---|---|---|
+//! | same bucket only | yes (eq. 16) | no | no | no (option) |
+//! | duplicates across rounds | corrected (eq. 16) | kept | kept | kept (option) |
+//! | neighbours beyond a round's ends | none | circular | circular | circular |
+//! | keys | `x/√(Σx² + d·1e-6)` | the same | the same | `x/(‖x‖·√d)` |
+//! | padded queries | output 0 | attend | attend | see only themselves |
+//! | exact below | two chunks | never | one chunk | one chunk (option) |
+//!
+//! **Self only if alone.** With shared queries and keys a position sees itself only when nothing else is visible in any
+//! round. The paper and the others write this as a score of `−1e5` (reformer-pytorch `−5e4`) and "invisible" as `−∞`,
+//! `−1e9` or `−3.4e38`. Next to any other score those are weights of exactly zero in `f32` and `f64`, so here they are
+//! sets, not numbers: invisible keys have weight 0, and a row that sees nothing else takes its own value exactly
+//! (`z` = [`ALONE`]). That spares the others' rounding of `exp(−1e5 − logsumexp)`, up to 0.4 % on such rows, and the
+//! gradient that trax leaks through it.
+
+use reformer_lsh::Wrap;
+
+use crate::error::{AttentionError, Result};
+
+/// `z` of a row that sees nothing but itself: the paper's score of a self-target.
+pub const ALONE: f32 = -1e5;
+
+/// The kinds of attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Every pair.
+    Full,
+    /// Chunks of neighbouring positions.
+    Local,
+    /// Chunks of positions whose vectors hash alike.
+    Lsh,
+}
+
+/// How a shared query/key vector `x` becomes a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyNorm {
+    /// `x / √(mean(x²) + 1e-6) / √d`: unit length; trax and Hugging Face.
+    Rms,
+    /// `x / max(‖x‖, 1e-12)`, and scores times `1/√d` (here as part of the key): reformer-pytorch.
+    UnitScaled,
+}
+
+/// Where keys come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Keys {
+    /// A matrix of their own, scaled by `1/√d`; a position sees itself.
+    Separate,
+    /// The normalised queries; a position sees itself only if alone.
+    Shared(KeyNorm),
+}
+
+/// Pairs that meet in several rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Duplicates {
+    /// Count as often as they meet.
+    Keep,
+    /// Lose `log(N_ij + 1e-9)`, `N_ij` the rounds in which `j` is in the reach of `i` (and in its bucket where only the
+    /// same bucket is visible). The paper's `log N_ij`: `N_ij ≥ 1` for every visible pair, and `1 + 1e-9 = 1` in f32.
+    /// The `1e-9` is reformer-pytorch's and matters only with [`Wrap::Circular`], where a key that is seen across a
+    /// round's end has `N_ij = 0` and is raised by 20.7 there, and so here.
+    Correct,
+}
+
+/// LSH attention.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LshConfig {
+    /// Positions of a chunk.
+    pub chunk_length: usize,
+    /// Chunks seen before a chunk.
+    pub chunks_before: usize,
+    /// Chunks seen after a chunk.
+    pub chunks_after: usize,
+    /// What lies beyond a round's ends.
+    pub wrap: Wrap,
+    /// No position sees a later one.
+    pub causal: bool,
+    /// Positions from here on are memory: visible to all, `causal` or not (reformer-pytorch's appended keys).
+    pub causal_len: Option<usize>,
+    /// A position sees its own bucket only.
+    pub same_bucket: bool,
+    /// Pairs that meet in several rounds.
+    pub duplicates: Duplicates,
+    /// Key normalisation.
+    pub keys: KeyNorm,
+    /// Padded queries see nothing and put out 0; else they attend like any other (and nobody looks).
+    pub mask_queries: bool,
+    /// Positions below this are visible even where the mask says padding: 2 for trax, which marks padding by sign.
+    pub unmaskable: usize,
+    /// Share of probabilities dropped when an address is given.
+    pub dropout: f32,
+    /// Up to this length no chunks are cut: with `same_bucket` all pairs that share a bucket in any round, else all.
+    pub exact_below: usize,
+}
+
+impl LshConfig {
+    /// Equations 15 and 16 of the paper: same bucket only, `log N_ij`, causal, one chunk before.
+    pub const fn paper(chunk_length: usize) -> Self {
+        Self {
+            chunk_length,
+            chunks_before: 1,
+            chunks_after: 0,
+            wrap: Wrap::Bounded,
+            causal: true,
+            causal_len: None,
+            same_bucket: true,
+            duplicates: Duplicates::Correct,
+            keys: KeyNorm::Rms,
+            mask_queries: true,
+            unmaskable: 0,
+            dropout: 0.0,
+            exact_below: 2 * chunk_length,
+        }
+    }
+
+    /// `LSHSelfAttention` of transformers.
+    pub const fn hugging_face(chunk_length: usize) -> Self {
+        Self {
+            wrap: Wrap::Circular,
+            same_bucket: false,
+            duplicates: Duplicates::Keep,
+            mask_queries: false,
+            exact_below: chunk_length,
+            ..Self::paper(chunk_length)
+        }
+    }
+
+    /// `LSHSelfAttention` of trax.
+    pub const fn trax(chunk_length: usize) -> Self {
+        Self { unmaskable: 2, exact_below: 0, ..Self::hugging_face(chunk_length) }
+    }
+
+    /// `LSHAttention` of reformer-pytorch with `bucket_size = chunk_length`.
+    pub const fn lucid(chunk_length: usize) -> Self {
+        Self {
+            keys: KeyNorm::UnitScaled,
+            mask_queries: true,
+            exact_below: 0,
+            ..Self::hugging_face(chunk_length)
+        }
+    }
+
+    /// Whether a sequence of this length takes the exact path.
+    pub const fn is_exact(&self, len: usize) -> bool {
+        len <= self.exact_below
+    }
+
+    /// Whether a sequence of this length needs buckets at all.
+    pub const fn needs_buckets(&self, len: usize) -> bool {
+        self.same_bucket || !self.is_exact(len)
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        check_chunk("lsh_attn_chunk_length", self.chunk_length)?;
+        check_dropout("lsh_attention_probs_dropout_prob", self.dropout)
+    }
+}
+
+/// Local attention: every chunk of positions sees itself and its neighbours.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LocalConfig {
+    /// Positions of a chunk.
+    pub chunk_length: usize,
+    /// Chunks seen before a chunk.
+    pub chunks_before: usize,
+    /// Chunks seen after a chunk.
+    pub chunks_after: usize,
+    /// What the first and the last chunk see beyond the ends.
+    pub wrap: Wrap,
+    /// No position sees a later one.
+    pub causal: bool,
+    /// Where keys come from.
+    pub keys: Keys,
+    /// As [`LshConfig::mask_queries`].
+    pub mask_queries: bool,
+    /// As [`LshConfig::unmaskable`].
+    pub unmaskable: usize,
+    /// Share of probabilities dropped when an address is given.
+    pub dropout: f32,
+}
+
+impl LocalConfig {
+    /// Separate keys, causal, one chunk before, none after, nothing beyond the ends.
+    pub const fn causal(chunk_length: usize) -> Self {
+        Self {
+            chunk_length,
+            chunks_before: 1,
+            chunks_after: 0,
+            wrap: Wrap::Bounded,
+            causal: true,
+            keys: Keys::Separate,
+            mask_queries: false,
+            unmaskable: 0,
+            dropout: 0.0,
+        }
+    }
+
+    /// `LocalSelfAttention` of transformers.
+    pub const fn hugging_face(chunk_length: usize, causal: bool) -> Self {
+        Self { causal, wrap: Wrap::Circular, ..Self::causal(chunk_length) }
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        check_chunk("local_attn_chunk_length", self.chunk_length)?;
+        check_dropout("local_attention_probs_dropout_prob", self.dropout)
+    }
+}
+
+/// Full attention: every pair.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FullConfig {
+    /// No position sees a later one.
+    pub causal: bool,
+    /// As [`LshConfig::causal_len`].
+    pub causal_len: Option<usize>,
+    /// Where keys come from.
+    pub keys: Keys,
+    /// As [`LshConfig::mask_queries`].
+    pub mask_queries: bool,
+    /// As [`LshConfig::unmaskable`].
+    pub unmaskable: usize,
+    /// Share of probabilities dropped when an address is given.
+    pub dropout: f32,
+}
+
+impl FullConfig {
+    /// softmax(QKᵀ/√d)V over the past and oneself.
+    pub const fn causal() -> Self {
+        Self {
+            causal: true,
+            causal_len: None,
+            keys: Keys::Separate,
+            mask_queries: false,
+            unmaskable: 0,
+            dropout: 0.0,
+        }
+    }
+
+    /// Shared queries and keys over the past: what LSH attention approximates.
+    pub const fn shared(norm: KeyNorm) -> Self {
+        Self { keys: Keys::Shared(norm), ..Self::causal() }
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        check_dropout("attention dropout", self.dropout)
+    }
+}
+
+fn check_chunk(key: &'static str, chunk: usize) -> Result<()> {
+    if chunk == 0 {
+        return Err(AttentionError::Setting { key, got: chunk.to_string(), expected: "at least 1" });
+    }
+    Ok(())
+}
+
+fn check_dropout(key: &'static str, rate: f32) -> Result<()> {
+    if (0.0..1.0).contains(&rate) {
+        return Ok(());
+    }
+    Err(AttentionError::Setting { key, got: rate.to_string(), expected: "in [0, 1)" })
+}

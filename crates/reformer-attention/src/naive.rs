@@ -1,0 +1,232 @@
+//! The definitions, word for word: the truth that the fast paths are held to. For tests and benches.
+//!
+//! Which pairs meet is decided first ([`lsh_pairs`], [`local_pairs`], [`full_pairs`]), with integers; then one softmax
+//! over all pairs of a row, of all rounds, is taken ([`attention`], [`attention_backward`]), generic over the number type.
+//! Self-targets are written as the paper writes them, a score of `−1e5` beside the others.
+
+use reformer_lsh::{Buckets, Chunks};
+use reformer_tensor::{Address, Real};
+
+use crate::config::{ALONE, Duplicates, FullConfig, KeyNorm, Keys, LocalConfig, LshConfig};
+use crate::layout::Masks;
+use crate::tile::Dropout;
+
+/// A key that a query sees in a round.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pair {
+    /// The key's position.
+    pub key: usize,
+    /// The round they meet in.
+    pub round: usize,
+    /// What the score loses.
+    pub correction: f64,
+    /// The query itself where it may be seen only if alone: the score is [`ALONE`].
+    pub itself: bool,
+}
+
+/// Time, padding, given pairs; `None` if invisible, else whether it is a lone self-target.
+struct Rules<'a> {
+    causal: bool,
+    causal_len: Option<usize>,
+    shared: bool,
+    mask_queries: bool,
+    unmaskable: usize,
+    masks: Masks<'a>,
+}
+
+impl Rules<'_> {
+    fn see(&self, len: usize, i: usize, j: usize) -> Option<bool> {
+        let token = |t: usize| self.masks.tokens.is_none_or(|m| m[t]);
+        if self.mask_queries && !token(i) {
+            return None;
+        }
+        if self.shared && i == j {
+            return Some(true);
+        }
+        let future = self.causal && i < j && self.causal_len.is_none_or(|n| j < n);
+        let hidden = !token(j) && j >= self.unmaskable;
+        let apart = self.masks.pairs.is_some_and(|p| !p[i * len + j]);
+        (!future && !hidden && !apart).then_some(false)
+    }
+}
+
+/// The pairs of every query in LSH attention.
+pub fn lsh_pairs(config: &LshConfig, len: usize, masks: Masks<'_>, buckets: &Buckets) -> Vec<Vec<Pair>> {
+    let &LshConfig { causal, causal_len, mask_queries, unmaskable, same_bucket, duplicates, .. } = config;
+    let rules = Rules { causal, causal_len, shared: true, mask_queries, unmaskable, masks };
+    let same = |h: usize, i: usize, j: usize| !same_bucket || buckets.round(h)[i] == buckets.round(h)[j];
+    if config.is_exact(len) {
+        return exact_pairs(&rules, len, buckets.rounds(), same, duplicates == Duplicates::Keep);
+    }
+    let (m, before, after) = (config.chunk_length, config.chunks_before, config.chunks_after);
+    let chunks = Chunks::new(buckets.rounds(), len, m, before, after, config.wrap).expect("checked sizes");
+    let mut order: Vec<(usize, u32, usize)> =
+        (0..buckets.rounds()).flat_map(|r| (0..len).map(move |t| (r, buckets.round(r)[t], t))).collect();
+    order.sort_unstable();
+    let chunk_of = |r: usize, t: usize| {
+        let flat = order.iter().position(|&(round, _, position)| (round, position) == (r, t));
+        (0..chunks.count())
+            .find(|&c| chunks.range(c).contains(&flat.expect("every position is sorted")))
+            .expect("cut")
+    };
+    let home: Vec<Vec<usize>> =
+        (0..buckets.rounds()).map(|r| (0..len).map(|t| chunk_of(r, t)).collect()).collect();
+    let meet = |h: usize, i: usize, j: usize| {
+        same(h, i, j) && chunks.neighbours(home[h][i]).any(|c| c == home[h][j])
+    };
+    let row = |i: usize| {
+        let mut row = Vec::new();
+        for r in 0..buckets.rounds() {
+            for &(round, bucket, j) in chunks.neighbours(home[r][i]).flat_map(|c| &order[chunks.range(c)]) {
+                let elsewhere = same_bucket && (round, bucket) != (r, buckets.round(r)[i]);
+                let Some(itself) = rules.see(len, i, j).filter(|_| !elsewhere) else { continue };
+                let n = (0..buckets.rounds()).filter(|&h| meet(h, i, j)).count() as f64;
+                let correction = if duplicates == Duplicates::Correct { (n + 1e-9).ln() } else { 0.0 };
+                row.push(Pair { key: j, round: r, correction, itself });
+            }
+        }
+        row
+    };
+    (0..len).map(row).collect()
+}
+
+fn exact_pairs(
+    rules: &Rules<'_>,
+    len: usize,
+    rounds: usize,
+    same: impl Fn(usize, usize, usize) -> bool,
+    keep: bool,
+) -> Vec<Vec<Pair>> {
+    let pair = |i: usize, key: usize| {
+        let n = (0..rounds).filter(|&h| same(h, i, key)).count();
+        let itself = rules.see(len, i, key).filter(|_| n > 0)?;
+        Some(Pair { key, round: 0, correction: if keep { -(n as f64).ln() } else { 0.0 }, itself })
+    };
+    (0..len).map(|i| (0..len).filter_map(|key| pair(i, key)).collect()).collect()
+}
+
+/// The pairs of every query in local attention.
+pub fn local_pairs(config: &LocalConfig, len: usize, masks: Masks<'_>) -> Vec<Vec<Pair>> {
+    let shared = config.keys != Keys::Separate;
+    let &LocalConfig { causal, mask_queries, unmaskable, chunk_length: m, .. } = config;
+    let rules = Rules { causal, causal_len: None, shared, mask_queries, unmaskable, masks };
+    let chunks = Chunks::new(1, len, m, config.chunks_before, config.chunks_after, config.wrap)
+        .expect("checked sizes");
+    let row = |i: usize| {
+        let keys = chunks.neighbours(i / m).flat_map(|c| chunks.range(c));
+        keys.filter_map(|key| Some(Pair { key, round: 0, correction: 0.0, itself: rules.see(len, i, key)? }))
+            .collect()
+    };
+    (0..len).map(row).collect()
+}
+
+/// The pairs of every query in full attention.
+pub fn full_pairs(config: &FullConfig, len: usize, masks: Masks<'_>) -> Vec<Vec<Pair>> {
+    let &FullConfig { causal, causal_len, mask_queries, unmaskable, keys, .. } = config;
+    let rules = Rules { causal, causal_len, shared: keys != Keys::Separate, mask_queries, unmaskable, masks };
+    exact_pairs(&rules, len, 1, |_, _, _| true, false)
+}
+
+/// The numbers of one head, `[len, dim]` each; `k` is not read where keys are shared.
+#[derive(Clone, Copy, Debug)]
+pub struct Operands<'a, T> {
+    /// Queries.
+    pub q: &'a [T],
+    /// Keys.
+    pub k: &'a [T],
+    /// Values.
+    pub v: &'a [T],
+    /// Columns.
+    pub dim: usize,
+    /// Where keys come from.
+    pub keys: Keys,
+    /// Address of this band's masks, rate.
+    pub dropout: Option<(Address, f32)>,
+}
+
+impl<T: Real> Operands<'_, T> {
+    /// The key at `j` and its factor `c`.
+    fn key(&self, j: usize) -> (Vec<T>, T) {
+        let d = T::of(self.dim as f64);
+        let x = &if self.keys == Keys::Separate { self.k } else { self.q }[j * self.dim..(j + 1) * self.dim];
+        let squares: T = x.iter().map(|&x| x * x).sum();
+        let c = match self.keys {
+            Keys::Separate => d.sqrt().recip(),
+            Keys::Shared(KeyNorm::Rms) => ((squares / d + T::of(1e-6)).sqrt() * d.sqrt()).recip(),
+            Keys::Shared(KeyNorm::UnitScaled) => (squares.sqrt().max(T::of(1e-12)) * d.sqrt()).recip(),
+        };
+        (x.iter().map(|&x| c * x).collect(), c)
+    }
+
+    fn score(&self, i: usize, pair: &Pair) -> T {
+        let dot =
+            || row(self.q, i, self.dim).iter().zip(self.key(pair.key).0).map(|(&q, k)| q * k).sum::<T>();
+        if pair.itself { T::of(f64::from(ALONE)) } else { dot() - T::of(pair.correction) }
+    }
+
+    fn kept(&self, i: usize, pair: &Pair) -> T {
+        let Some((address, rate)) = self.dropout else { return T::one() };
+        let dropout = Dropout { address, rate };
+        T::of(f64::from(dropout.factor(dropout.row(pair.round, i), pair.key)))
+    }
+}
+
+fn row<T>(x: &[T], i: usize, dim: usize) -> &[T] {
+    &x[i * dim..(i + 1) * dim]
+}
+
+/// `o_i = Σ exp(s − z_i) v`, `z_i = logsumexp s`; rows without pairs are 0 and `−∞`. Returns `(o, z)`.
+pub fn attention<T: Real>(x: &Operands<'_, T>, pairs: &[Vec<Pair>]) -> (Vec<T>, Vec<T>) {
+    let mut out = vec![T::zero(); pairs.len() * x.dim];
+    let mut z = vec![T::neg_infinity(); pairs.len()];
+    for (i, pairs) in pairs.iter().enumerate() {
+        let scores: Vec<T> = pairs.iter().map(|p| x.score(i, p)).collect();
+        let max = scores.iter().copied().fold(T::neg_infinity(), T::max);
+        let sum: T = scores.iter().map(|&s| (s - max).exp()).sum();
+        if pairs.is_empty() {
+            continue;
+        }
+        z[i] = max + sum.ln();
+        for (pair, &s) in pairs.iter().zip(&scores) {
+            let p = (s - max).exp() / sum * x.kept(i, pair);
+            for c in 0..x.dim {
+                out[i * x.dim + c] += p * x.v[pair.key * x.dim + c];
+            }
+        }
+    }
+    (out, z)
+}
+
+/// Gradients `(dq, dk, dv)` of `Σ out·dout`; where keys are shared `dk` is 0 and its part is in `dq`.
+pub fn attention_backward<T: Real>(x: &Operands<'_, T>, pairs: &[Vec<Pair>], dout: &[T]) -> [Vec<T>; 3] {
+    let (d, shared) = (x.dim, x.keys != Keys::Separate);
+    let [mut dq, mut dk, mut dv] = [(); 3].map(|()| vec![T::zero(); dout.len()]);
+    let out = attention(x, pairs).0;
+    for (i, pairs) in pairs.iter().enumerate() {
+        let scores: Vec<T> = pairs.iter().map(|p| x.score(i, p)).collect();
+        let max = scores.iter().copied().fold(T::neg_infinity(), T::max);
+        let sum: T = scores.iter().map(|&s| (s - max).exp()).sum();
+        let along: T = (0..d).map(|c| dout[i * d + c] * out[i * d + c]).sum();
+        for (pair, &s) in pairs.iter().zip(&scores) {
+            let (p, kept, j) = ((s - max).exp() / sum, x.kept(i, pair), pair.key);
+            let dp: T = (0..d).map(|c| dout[i * d + c] * x.v[j * d + c]).sum();
+            let ds = if pair.itself { T::zero() } else { p * (dp * kept - along) };
+            let (k, scale) = x.key(j);
+            let dk_j: Vec<T> = row(x.q, i, d).iter().map(|&q| ds * q).collect();
+            // ∂(c·x): c·dk, minus c·k(k·dk)/α² where c depends on x.
+            let squares =
+                if x.keys == Keys::Shared(KeyNorm::UnitScaled) { T::of(d as f64) } else { T::one() };
+            let norm = if shared {
+                k.iter().zip(&dk_j).map(|(&k, &g)| k * g).sum::<T>() * squares
+            } else {
+                T::zero()
+            };
+            for c in 0..d {
+                dv[j * d + c] += p * kept * dout[i * d + c];
+                dq[i * d + c] += ds * k[c];
+                (if shared { &mut dq } else { &mut dk })[j * d + c] += scale * (dk_j[c] - norm * k[c]);
+            }
+        }
+    }
+    [dq, dk, dv]
+}
