@@ -50,8 +50,10 @@ pub mod layout;
 mod local;
 mod lsh;
 mod mask;
+mod memory;
 pub mod naive;
 mod row;
+mod step;
 mod tile;
 
 pub use config::{ALONE, Duplicates, FullConfig, KeyNorm, Keys, Kind, LocalConfig, LshConfig};
@@ -60,4 +62,6 @@ pub use full::{full_backward, full_forward};
 pub use layout::{Gradients, Inputs, Layout, Masks, Upstream};
 pub use local::{local_backward, local_forward};
 pub use lsh::{lsh_backward, lsh_forward};
+pub use memory::BucketMemory;
 pub use reformer_lsh::Wrap;
+pub use step::{StepInputs, full_step, local_step, lsh_step};
