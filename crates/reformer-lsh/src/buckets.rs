@@ -11,7 +11,7 @@ use crate::error::{LshError, Result};
 pub struct Buckets {
     rounds: usize,
     len: usize,
-    num_buckets: usize,
+    per_round: usize,
     ids: Vec<u32>,
 }
 
@@ -28,13 +28,13 @@ impl Buckets {
         if let Some(at) = ids.iter().position(|&id| id as usize >= num_buckets) {
             return Err(LshError::IdRange { id: ids[at], round: at / len, position: at % len, num_buckets });
         }
-        Ok(Self { rounds, len, num_buckets, ids })
+        Ok(Self { rounds, len, per_round: num_buckets, ids })
     }
 
     /// For ids that are in range by construction.
     pub(crate) fn trusted(rounds: usize, len: usize, num_buckets: usize, ids: Vec<u32>) -> Self {
         debug_assert!(ids.len() == rounds * len && ids.iter().all(|&id| (id as usize) < num_buckets));
-        Self { rounds, len, num_buckets, ids }
+        Self { rounds, len, per_round: num_buckets, ids }
     }
 
     /// Hash rounds.
@@ -54,7 +54,7 @@ impl Buckets {
 
     /// Buckets of one round, the pad bucket included when a mask was given.
     pub fn num_buckets(&self) -> usize {
-        self.num_buckets
+        self.per_round
     }
 
     /// All ids, `[rounds, len]`.
@@ -73,7 +73,7 @@ impl Buckets {
         self.ids
             .iter()
             .enumerate()
-            .map(|(at, &id)| u64::from(id) + round_of(at) * self.num_buckets as u64)
+            .map(|(at, &id)| u64::from(id) + round_of(at) * self.per_round as u64)
             .collect()
     }
 

@@ -37,8 +37,8 @@ pub struct Neighbour {
 
 impl Neighbour {
     /// Best first: falling score, then rising id. NaN stands after every number.
-    pub(crate) fn rank(&self, other: &Self) -> Ordering {
-        let key = |n: &Self| if n.score.is_nan() { f32::NEG_INFINITY } else { n.score };
+    fn rank(self, other: Self) -> Ordering {
+        let key = |n: Self| if n.score.is_nan() { f32::NEG_INFINITY } else { n.score };
         key(other).total_cmp(&key(self)).then(self.id.cmp(&other.id))
     }
 }
@@ -61,7 +61,7 @@ impl PartialOrd for Ranked {
 }
 impl Ord for Ranked {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.rank(&other.0)
+        self.0.rank(other.0)
     }
 }
 
@@ -144,7 +144,9 @@ pub(crate) fn unit_rows(x: View<'_>) -> Matrix {
         let row = out.row_mut(t);
         let norm = row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
         if norm > 0.0 {
-            row.iter_mut().for_each(|v| *v = (f64::from(*v) / norm) as f32);
+            for v in row {
+                *v = (f64::from(*v) / norm) as f32;
+            }
         }
     }
     out

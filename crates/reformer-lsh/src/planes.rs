@@ -19,7 +19,7 @@ use crate::{
 pub struct Planes {
     dim: usize,
     rounds: usize,
-    planes: usize,
+    per_round: usize,
     data: Vec<f32>,
 }
 
@@ -31,7 +31,7 @@ impl Planes {
     pub fn draw(seed: u64, layer: u32, head: u32, dim: usize, rounds: usize, planes: usize) -> Result<Self> {
         check_planes(planes)?;
         let data = draw_directions(seed, layer, head, dim, rounds, planes)?;
-        Ok(Self { dim, rounds, planes, data })
+        Ok(Self { dim, rounds, per_round: planes, data })
     }
 
     /// Takes normal vectors laid out `[dim, rounds, planes]`.
@@ -42,7 +42,7 @@ impl Planes {
         if data.len() != expected {
             return Err(LshError::RotationShape { got: data.len(), expected, dim, rounds, columns: planes });
         }
-        Ok(Self { dim, rounds, planes, data })
+        Ok(Self { dim, rounds, per_round: planes, data })
     }
 }
 
@@ -64,15 +64,15 @@ impl HashFamily for Planes {
     }
 
     fn columns(&self) -> usize {
-        self.planes
+        self.per_round
     }
 
     fn num_buckets(&self) -> usize {
-        1 << self.planes
+        1 << self.per_round
     }
 
     fn directions(&self) -> View<'_> {
-        View::new(&self.data, self.dim, self.rounds * self.planes)
+        View::new(&self.data, self.dim, self.rounds * self.per_round)
     }
 
     fn bucket(&self, projections: &[f32]) -> u32 {

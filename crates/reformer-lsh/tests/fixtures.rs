@@ -2,6 +2,8 @@
 //!
 //! The folder is the repository's `fixtures`, or the one named by `REFORMER_FIXTURES`.
 
+#![allow(clippy::print_stdout, reason = "measured figures are shown with --no-capture")]
+
 use std::{env, fs, path::PathBuf};
 
 use reformer_lsh::{BucketCount, Buckets, Rotations, hash_vectors};

@@ -6,6 +6,8 @@
 //! One draw of rotations scatters by a few hundredths at one round (16 rotated axes are few), so the figure is a
 //! mean over draws: `DRAWS·16` rounds are hashed and cut into groups of 1, 4 and 16.
 
+#![allow(clippy::print_stdout, reason = "measured figures are shown with --no-capture")]
+
 use std::{env, fs::File, io::Read, path::PathBuf};
 
 use flate2::read::GzDecoder;

@@ -38,7 +38,8 @@ where
         kept.push((x2, f_saved, g.forward(context, &y1, &mut x.second)?, y1));
     }
     let (mut d, mut gradients) = (loss_grad(&x), Vec::new());
-    for (block, (Coupling { f, g }, (x2, f_saved, g_saved, y1))) in blocks.iter().zip(kept).enumerate().rev() {
+    for (block, (Coupling { f, g }, (x2, f_saved, g_saved, y1))) in blocks.iter().zip(kept).enumerate().rev()
+    {
         let (mut p, mut unused) = (zeros(block), x2.zeros_like());
         g.reverse_and_grad(context, &y1, &g_saved, &mut unused, &d.second, &mut d.first, &mut p)?;
         f.reverse_and_grad(context, &x2, &f_saved, &mut unused, &d.first, &mut d.second, &mut p)?;

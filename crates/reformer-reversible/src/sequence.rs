@@ -124,11 +124,37 @@ impl<F, G> Sequence<F, G> {
         assert_eq!(saved.len(), self.blocks.len(), "one saved decision per block");
         for (block, coupling) in self.blocks.iter().enumerate().rev() {
             let decided = saved.pop().expect("counted above");
-            let mut gradient = zeros(block);
-            coupling
-                .reverse_and_grad(context, streams, &decided, grads, &mut gradient)
-                .map_err(|source| SequenceError::Reverse { block, source })?;
+            let gradient = step_back(context, (block, coupling), streams, &decided, grads, zeros(block))?;
             sink(block, gradient).map_err(|source| SequenceError::Sink { block, source })?;
+        }
+        Ok(())
+    }
+
+    /// [`Sequence::reverse`] for an optimizer that updates each block at once: a block whose gradient is complete is
+    /// not needed again in this pass, so `update(block, coupling, gradient)` may change it.
+    ///
+    /// # Panics
+    /// If `saved` is not of as many blocks.
+    #[track_caller]
+    pub fn reverse_and_update<C: ?Sized, A>(
+        &mut self,
+        context: &C,
+        streams: &mut Streams<A>,
+        grads: &mut Streams<A>,
+        mut saved: SavedBlocks<C, F, G>,
+        mut zeros: impl FnMut(usize) -> F::Gradient,
+        mut update: impl FnMut(usize, &mut Coupling<F, G>, F::Gradient) -> Result<(), F::Error>,
+    ) -> Result<(), SequenceError<F::Error>>
+    where
+        A: Activations,
+        F: Sublayer<C, Activations = A>,
+        G: Sublayer<C, Activations = A, Gradient = F::Gradient, Error = F::Error>,
+    {
+        assert_eq!(saved.len(), self.blocks.len(), "one saved decision per block");
+        for (block, coupling) in self.blocks.iter_mut().enumerate().rev() {
+            let decided = saved.pop().expect("counted above");
+            let gradient = step_back(context, (block, coupling), streams, &decided, grads, zeros(block))?;
+            update(block, coupling, gradient).map_err(|source| SequenceError::Sink { block, source })?;
         }
         Ok(())
     }
@@ -149,4 +175,24 @@ impl<F, G> Sequence<F, G> {
         }
         Ok(())
     }
+}
+
+/// One block backwards; its gradient comes back filled.
+fn step_back<C: ?Sized, A, F, G>(
+    context: &C,
+    (block, coupling): (usize, &Coupling<F, G>),
+    streams: &mut Streams<A>,
+    decided: &(F::Saved, G::Saved),
+    grads: &mut Streams<A>,
+    mut gradient: F::Gradient,
+) -> Result<F::Gradient, SequenceError<F::Error>>
+where
+    A: Activations,
+    F: Sublayer<C, Activations = A>,
+    G: Sublayer<C, Activations = A, Gradient = F::Gradient, Error = F::Error>,
+{
+    coupling
+        .reverse_and_grad(context, streams, decided, grads, &mut gradient)
+        .map_err(|source| SequenceError::Reverse { block, source })?;
+    Ok(gradient)
 }
