@@ -180,3 +180,6 @@ pub fn hold_out(dialogues: Vec<Dialogue>, every: usize) -> (Vec<Dialogue>, Vec<D
     }
     (train, held)
 }
+
+#[cfg(test)]
+mod tests;

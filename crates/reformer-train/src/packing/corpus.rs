@@ -62,7 +62,8 @@ impl Corpus {
             corpus.weights.extend(encoded.roles.iter().map(|&role| weighting.weigh(role)));
             corpus.tokens.extend_from_slice(&encoded.ids);
             corpus.starts.push(corpus.tokens.len());
-            corpus.bytes.push(corpus.text_bytes() + encoded.text_bytes);
+            let bytes = corpus.bytes[corpus.bytes.len() - 1] + encoded.text_bytes;
+            corpus.bytes.push(bytes);
         }
         if corpus.tokens.is_empty() {
             return Err(TrainError::EmptyCorpus { name: name.to_owned(), dialogues: dialogues.len() });

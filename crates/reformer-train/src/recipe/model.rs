@@ -53,8 +53,10 @@ pub struct ModelRecipe {
     /// The longest context the model has positions for.
     pub max_positions: usize,
     /// Factors of the axial tables; empty for other positions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub axial_shape: Vec<usize>,
     /// The share of the width that each axial table fills; empty for other positions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub axial_dims: Vec<usize>,
     /// `gelu`, `gelu_new`, `relu` …, as Hugging Face names them.
     pub activation: String,

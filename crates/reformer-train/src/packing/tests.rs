@@ -1,0 +1,156 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use reformer_text::{Dialogue, Form, Tokenizer, Turn};
+
+use super::*;
+
+fn dialogues(lengths: &[usize]) -> Vec<Dialogue> {
+    let dialogue = |(index, &length): (usize, &usize)| {
+        let text: String = (0..length).map(|at| char::from(b'a' + ((index * 7 + at) % 26) as u8)).collect();
+        Dialogue::new(index.to_string(), vec![Turn::user("hi"), Turn::assistant(text)])
+    };
+    lengths.iter().enumerate().map(dialogue).collect()
+}
+
+fn packer(lengths: &[usize], text: &str) -> Packer {
+    let recipe = Recipe::parse(text, &[]).expect("a legal recipe");
+    let tokenizer = Tokenizer::bytes();
+    let weighting = Weighting::of(&recipe.packing);
+    let corpus = Corpus::encode(&tokenizer, &dialogues(lengths), Form::Marks, weighting, "test").expect("not empty");
+    Packer::new(corpus, &recipe, tokenizer.end_token().expect("bytes have one"), tokenizer.pad_token())
+}
+
+/// The dialogues that a stream of tokens is made of; each ends with `<|end|>`.
+fn split(stream: &[u32], end: u32) -> BTreeMap<Vec<u32>, usize> {
+    let mut found = BTreeMap::new();
+    for dialogue in stream.split_inclusive(|&token| token == end) {
+        *found.entry(dialogue.to_vec()).or_insert(0) += 1;
+    }
+    found
+}
+
+fn corpus_split(packer: &Packer) -> BTreeMap<Vec<u32>, usize> {
+    split(packer.corpus().tokens(), packer.opening)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn joined_rows_hold_every_dialogue_once_an_epoch_without_gaps(
+        lengths in prop::collection::vec(0usize..40, 1..8), length in 1usize..50, batch in 1usize..4, seed in 0u64..5,
+    ) {
+        let text = format!("length = {length}\nbatch = {batch}\nseed = {seed}");
+        let mut packer = packer(&lengths, &text);
+        let (tokens, end) = (packer.corpus().len(), packer.opening);
+        let mut stream = Vec::new();
+        let mut index = 0;
+        while stream.len() < 2 * tokens {
+            let batch = packer.batch(index);
+            prop_assert!(batch.mask.is_none());
+            prop_assert!(batch.weights.iter().all(|&weight| weight == 1.0));
+            let before = stream.last().copied().unwrap_or(end);
+            prop_assert_eq!(batch.inputs[0], before, "the context goes on across rows and batches");
+            prop_assert_eq!(&batch.inputs[1..], &batch.targets[..batch.targets.len() - 1]);
+            stream.extend(batch.targets);
+            index += 1;
+        }
+        let wanted = corpus_split(&packer);
+        prop_assert_eq!(split(&stream[..tokens], end), wanted.clone());
+        prop_assert_eq!(split(&stream[tokens..2 * tokens], end), wanted);
+    }
+
+    #[test]
+    fn buckets_hold_every_token_once_an_epoch_and_mask_the_padding(
+        lengths in prop::collection::vec(0usize..90, 1..12), length in 1usize..70, batch in 1usize..3,
+    ) {
+        let text = format!("length = {length}\nbatch = {batch}\n[packing]\nrows = \"buckets\"");
+        let mut packer = packer(&lengths, &text);
+        for epoch in 0..2 {
+            let count = packer.batches_per_epoch() as u64;
+            let mut seen: BTreeMap<u32, usize> = BTreeMap::new();
+            for index in epoch * count..(epoch + 1) * count {
+                let batch = packer.batch(index);
+                prop_assert!(batch.len <= length);
+                for at in 0..batch.targets.len() {
+                    let real = batch.mask.as_ref().is_none_or(|mask| mask[at]);
+                    prop_assert_eq!(batch.weights[at], if real { 1.0 } else { 0.0 });
+                    if real {
+                        *seen.entry(batch.targets[at]).or_insert(0) += 1;
+                    }
+                }
+            }
+            let mut wanted: BTreeMap<u32, usize> = BTreeMap::new();
+            packer.corpus().tokens().iter().for_each(|&token| *wanted.entry(token).or_insert(0) += 1);
+            prop_assert_eq!(seen, wanted);
+        }
+    }
+
+    #[test]
+    fn a_batch_depends_on_its_number_alone(order in Just(vec![5u64, 0, 9, 3, 5, 1]).prop_shuffle(), rows in 0..2) {
+        let rows = ["joined", "buckets"][rows as usize];
+        let text = format!("length = 16\nbatch = 2\n[packing]\nrows = \"{rows}\"");
+        let lengths = [3, 30, 12, 7, 19];
+        let mut forth = packer(&lengths, &text);
+        for index in order {
+            prop_assert_eq!(forth.batch(index), packer(&lengths, &text).batch(index));
+        }
+    }
+}
+
+#[test]
+fn epochs_and_seeds_shuffle_differently() {
+    let lengths: Vec<usize> = (0..20).collect();
+    let packer = |seed| packer(&lengths, &format!("seed = {seed}"));
+    let (one, two) = (packer(1), packer(2));
+    assert_ne!(one.order(0), one.order(1));
+    assert_ne!(one.order(0), two.order(0));
+    assert_eq!(one.order(3), packer(1).order(3));
+    let mut sorted = one.order(0);
+    sorted.sort_unstable();
+    assert_eq!(sorted, (0..20).collect::<Vec<u32>>());
+}
+
+#[test]
+fn loss_on_the_assistant_counts_its_words_and_the_token_that_ends_them() {
+    let mut packer = packer(&[3], "length = 9\nbatch = 1\n[packing]\nloss_on = \"assistant\"\nloss_elsewhere = 0.25");
+    // <|user|> h i <|assistant|> a b c <|end|>, then the next epoch's <|user|>.
+    let weights = packer.batch(0).weights;
+    assert_eq!(weights, [0.25, 0.25, 0.25, 0.25, 1.0, 1.0, 1.0, 1.0, 0.25]);
+}
+
+#[test]
+fn a_corpus_without_tokens_or_without_weight_is_an_error() {
+    let encode = |dialogues: &[Dialogue], loss_on| {
+        let weighting = Weighting { loss_on, elsewhere: 0.0 };
+        Corpus::encode(&Tokenizer::bytes(), dialogues, Form::Course, weighting, "training")
+            .map(|corpus| corpus.len())
+            .map_err(|error| error.to_string())
+    };
+    let error = encode(&[], crate::recipe::LossOn::All).expect_err("empty");
+    assert!(error.contains("the training corpus is empty"), "{error}");
+    let user = [Dialogue::new("1", vec![Turn::user("hello")])];
+    assert!(encode(&user, crate::recipe::LossOn::All).is_ok());
+    let error = encode(&user, crate::recipe::LossOn::Assistant).expect_err("nothing to learn");
+    assert!(error.contains("no assistant turn"), "{error}");
+}
+
+#[test]
+fn truncating_keeps_whole_dialogues_and_their_bytes() {
+    let tokenizer = Tokenizer::bytes();
+    let mut corpus =
+        Corpus::encode(&tokenizer, &dialogues(&[3, 4, 5]), Form::Marks, Weighting::ALL, "test").expect("not empty");
+    assert_eq!((corpus.len(), corpus.text_bytes()), (8 + 9 + 10, 5 + 6 + 7));
+    corpus.truncate(9);
+    assert_eq!((corpus.dialogues(), corpus.len(), corpus.text_bytes()), (2, 17, 11));
+    corpus.truncate(0);
+    assert_eq!(corpus.dialogues(), 2);
+}
+
+#[test]
+fn holding_out_splits_without_loss() {
+    let (train, held) = hold_out(dialogues(&[1; 105]), 50);
+    assert_eq!((train.len(), held.len()), (103, 2));
+    assert_eq!(held[0].id, "49");
+}
