@@ -91,6 +91,9 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     #[expect(clippy::option_option, reason = "absent, bare and with a value are three things")]
     pub(crate) resume: Option<Option<PathBuf>>,
+    /// Throw away the run that is in the directory
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) overwrite: bool,
     /// Print parameters, tokens, steps, memory and time, and train nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -17,6 +17,7 @@ mod number;
 mod opened;
 mod progress;
 mod repl;
+mod samples;
 mod sampling;
 mod stdin_text;
 mod stream;

@@ -1,12 +1,10 @@
 //! `reformer data`: look at dialogue corpora and convert them to JSONL.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
-use reformer::text::{CorpusFormat, Dialogue, Summary, demo, read_dialogues, write_jsonl};
+use reformer::text::{CorpusFormat, Dialogue, Summary, demo, read_dialogues, write_dialogues, write_lines};
 
 use crate::args::DataCommand;
 use crate::exit::usage;
@@ -51,13 +49,14 @@ fn read(input: &Path, format: Option<&str>) -> anyhow::Result<Vec<Dialogue>> {
 }
 
 fn convert(dialogues: &[Dialogue], output: Option<&Path>) -> anyhow::Result<()> {
-    let Some(path) = output else {
-        return Ok(write_jsonl(&mut BufWriter::new(io::stdout().lock()), dialogues)?);
-    };
-    let cannot = || format!("cannot write {}", path.display());
-    let mut file = BufWriter::new(File::create(path).with_context(cannot)?);
-    write_jsonl(&mut file, dialogues).with_context(cannot)?;
-    file.flush().with_context(cannot)
+    match output {
+        Some(path) => Ok(write_dialogues(path, dialogues, CorpusFormat::Jsonl)?),
+        None => {
+            let mut out = BufWriter::new(io::stdout().lock());
+            write_lines(&mut out, dialogues, CorpusFormat::Jsonl)?;
+            Ok(out.flush()?)
+        }
+    }
 }
 
 fn describe(input: &Path, s: &Summary) -> anyhow::Result<()> {

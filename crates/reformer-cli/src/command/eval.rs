@@ -1,17 +1,19 @@
 //! `reformer eval`: loss, perplexity, bits per byte and accuracy of a model on a corpus.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use reformer::model::Kind;
 use reformer::text::read_dialogues;
-use reformer::train::{EvalOptions, EvalReport, evaluate};
+use reformer::train::{EvalOptions, EvalReport, RECIPE, evaluate, recipe_of_run};
 use serde::Serialize;
 
 use crate::args::{AttentionChoice, EvalArgs, Global};
 use crate::exit::usage;
 use crate::terminal::Terminal;
-use crate::{json, number, opened};
+use crate::opened::{self, Opened};
+use crate::{json, number};
 
 /// One evaluation with what it was evaluated by.
 #[derive(Debug, Serialize)]
@@ -33,20 +35,24 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
     }
     let opened = opened::open(&args.model, global, terminal)?;
     let dialogues = read_dialogues(&args.data, None)?;
-    let config = opened.model.config();
-    let trained = config.num_hashes;
-    let rounds = if args.num_hashes.is_empty() { vec![None] } else { args.num_hashes.iter().map(|&n| Some(usize::from(n))).collect() };
+    let length = length(&opened, args.length)?;
     let attention = match args.attention {
         AttentionChoice::Lsh => None,
         AttentionChoice::Full => Some(Kind::Full),
     };
+    let trained = opened.model.config().num_hashes;
+    let rounds = match args.num_hashes.as_slice() {
+        [] => vec![trained],
+        rounds => rounds.iter().copied().map(usize::from).collect(),
+    };
 
+    let clock = opened::clock();
     let mut reports = Vec::new();
     for num_hashes in rounds {
-        let started = std::time::Instant::now();
-        let options = EvalOptions { length: args.length, num_hashes, attention, ..EvalOptions::default() };
+        let started = clock();
+        let options = EvalOptions { num_hashes: Some(num_hashes), attention, ..EvalOptions::rows_of(length) };
         let report = evaluate(&opened.cpu, &opened.model, &opened.tokenizer, &dialogues, &options)?;
-        reports.push((num_hashes.unwrap_or(trained), report, started.elapsed().as_secs_f64()));
+        reports.push((num_hashes, report, clock() - started));
     }
     let line = |(num_hashes, report, seconds): &'_ (usize, EvalReport, f64)| -> serde_json::Value {
         serde_json::json!(Line {
@@ -55,7 +61,7 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
             data: args.data.display().to_string(),
             attention: if attention.is_some() { "full" } else { "lsh" },
             num_hashes: *num_hashes,
-            length: 0,
+            length,
             seconds: *seconds,
         })
     };
@@ -82,4 +88,21 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
         )?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tokens of a row where neither the flag nor a recipe says.
+const LENGTH: usize = 4096;
+
+/// The rows' length: as asked, as trained, or as long as the positions reach.
+fn length(opened: &Opened, asked: Option<usize>) -> anyhow::Result<usize> {
+    let limit = opened.model.config().position_limit().unwrap_or(usize::MAX);
+    if let Some(length) = asked {
+        opened.model.config().check_length(length).map_err(usage)?;
+        return Ok(length);
+    }
+    // A checkpoint of a run lies in its `checkpoints/`.
+    let folder = opened.folder.canonicalize()?;
+    let run = folder.ancestors().nth(2).unwrap_or(Path::new("."));
+    let trained = run.join(RECIPE).exists().then(|| recipe_of_run(run, &[])).and_then(Result::ok);
+    Ok(trained.map_or(LENGTH, |recipe| recipe.length).min(limit))
 }

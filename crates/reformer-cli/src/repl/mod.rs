@@ -97,7 +97,8 @@ impl Repl<'_> {
         match command {
             Command::Help => {
                 for (name, argument, meaning) in TABLE {
-                    say(&format_args!("{BOLD}{name}{PLAIN} {argument:1$} {meaning}", 0, 38 - name.len()));
+                    let width = 38 - name.len();
+                    say(&format_args!("{BOLD}{name}{PLAIN} {argument:width$} {meaning}"));
                 }
                 say(&"Several lines: \"\"\" around them, \\ at a line's end, Alt-Enter, or paste. // begins a message with a slash.");
             }

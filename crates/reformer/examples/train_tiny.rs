@@ -1,0 +1,54 @@
+//! Trains a tiny byte-level Reformer on the built-in dialogues, step by step, and measures it before and after.
+//!
+//! `cargo run --release --example train_tiny`
+
+use reformer::model::Model;
+use reformer::tensor::Cpu;
+use reformer::text::{Form, Tokenizer, demo};
+use reformer::train::packing::{Corpus, Packer, Weighting};
+use reformer::train::recipe::ModelTokens;
+use reformer::train::{EvalOptions, Recipe, Trainer, evaluate};
+
+const RECIPE: &str = r#"
+length = 256
+batch = 2
+steps = 60
+learning_rate = 3e-3
+
+[model]
+hidden_size = 64
+feed_forward_size = 128
+attn_layers = ["local", "lsh"]
+chunk_length = 32
+
+[tokenizer]
+kind = "bytes"
+"#;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let recipe = Recipe::parse(RECIPE, &[])?;
+    let tokenizer = Tokenizer::bytes();
+    let corpus = Corpus::encode(&tokenizer, &demo::dialogues(1, 500), Form::Marks, Weighting::ALL, "training")?;
+    let (end, pad) = (tokenizer.end_token(), tokenizer.pad_token());
+    let config = recipe.model.config(ModelTokens { vocab_size: tokenizer.vocab_size(), pad, end }, recipe.seed)?;
+    let model = Model::new(config, recipe.seed);
+    println!("{} parameters, {} tokens", model.parameters().count(), corpus.len());
+
+    let held_out = demo::dialogues(2, 10);
+    let measure = |cpu: &Cpu, model: &Model| evaluate(cpu, model, &tokenizer, &held_out, &EvalOptions::rows_of(256));
+    let packer = Packer::new(corpus, &recipe, end.unwrap_or(pad), pad);
+    let mut trainer = Trainer::new(Cpu::new(2)?, model, packer, &recipe);
+    let before = measure(trainer.cpu(), trainer.model())?;
+
+    while trainer.done() < recipe.steps {
+        let report = trainer.step()?;
+        if trainer.done().is_multiple_of(10) {
+            println!("step {:3}  loss {:.3}", trainer.done(), report.loss.loss / report.loss.weight);
+        }
+    }
+
+    let after = measure(trainer.cpu(), trainer.model())?;
+    println!("bits per byte on dialogues it has not seen: {:.2} → {:.2}", before.bits_per_byte, after.bits_per_byte);
+    assert!(after.bits_per_byte < before.bits_per_byte);
+    Ok(())
+}
