@@ -25,7 +25,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use source::utf8;
-pub use write::write_dialogues;
+pub use write::{write_dialogues, write_lines};
 
 use self::source::Source;
 use crate::{Dialogue, TextError};

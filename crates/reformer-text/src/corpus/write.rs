@@ -43,7 +43,8 @@ pub fn write_dialogues(path: &Path, dialogues: &[Dialogue], format: CorpusFormat
     }
 }
 
-fn write_lines(out: &mut impl Write, dialogues: &[Dialogue], format: CorpusFormat) -> std::io::Result<()> {
+/// Writes `dialogues` to an open stream, unpacked.
+pub fn write_lines(out: &mut impl Write, dialogues: &[Dialogue], format: CorpusFormat) -> std::io::Result<()> {
     for dialogue in dialogues {
         let turns = dialogue.turns.iter();
         match format {
