@@ -152,5 +152,5 @@ fn finish_backward(band: &Band<'_>, dout: View<'_>, z: &[f32], dv: &mut ViewMut<
 }
 
 fn own_share(band: &Band<'_>, i: usize) -> f32 {
-    band.dropout.map_or(1.0, |dropout| dropout.factor(dropout.row(Dropout::ALONE, i), i))
+    band.dropout.map_or(1.0, |dropout| dropout.factor(Dropout::ALONE, i, i))
 }

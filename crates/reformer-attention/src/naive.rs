@@ -56,7 +56,9 @@ pub fn lsh_pairs(config: &LshConfig, len: usize, masks: Masks<'_>, buckets: &Buc
     let rules = Rules { causal, causal_len, shared: true, mask_queries, unmaskable, masks };
     let same = |h: usize, i: usize, j: usize| !same_bucket || buckets.round(h)[i] == buckets.round(h)[j];
     if config.is_exact(len) {
-        return exact_pairs(&rules, len, buckets.rounds(), same, duplicates == Duplicates::Keep);
+        // Where all pairs meet in all rounds, the rounds are one.
+        let rounds = if same_bucket { buckets.rounds() } else { 1 };
+        return exact_pairs(&rules, len, rounds, same, duplicates == Duplicates::Keep);
     }
     let (m, before, after) = (config.chunk_length, config.chunks_before, config.chunks_after);
     let chunks = Chunks::new(buckets.rounds(), len, m, before, after, config.wrap).expect("checked sizes");
@@ -167,7 +169,9 @@ impl<T: Real> Operands<'_, T> {
     fn kept(&self, i: usize, pair: &Pair) -> T {
         let Some((address, rate)) = self.dropout else { return T::one() };
         let dropout = Dropout { address, rate };
-        T::of(f64::from(dropout.factor(dropout.row(pair.round, i), pair.key)))
+        // All rounds' self-targets of a lone row are one.
+        let round = if pair.itself { Dropout::ALONE } else { pair.round };
+        T::of(f64::from(dropout.factor(round, i, pair.key)))
     }
 }
 

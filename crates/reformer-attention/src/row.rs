@@ -7,9 +7,12 @@
 //! backward   P_j = w_j exp(s_j − z),  dS_j = P_j (dP_j − D)                    D = dO·O, over all rounds
 //! ```
 //!
-//! Everything is plain safe Rust in blocks of sixteen lanes, which the compiler turns into vector code of whatever level
-//! the caller dispatched to; loops over integers, compares and selects vectorise, a `max` or `Σ` over a slice of floats
-//! would not (its order is fixed), hence the lanes.
+//! A tile's rows are one [`Kernel`], so that everything below is compiled with the instructions chosen at run time.
+//! Floats go through [`Simd`]; integers, compares and selects are plain loops over blocks of [`LANES`], which the compiler
+//! turns into vector code of the same level.
+
+use reformer_tensor::simd::{Kernel, Simd, dispatch, math};
+use reformer_tensor::{Key, ViewMut};
 
 /// Lanes of a block; every tile's number of keys is a multiple of it.
 pub(crate) const LANES: usize = 16;
@@ -32,7 +35,7 @@ pub(crate) struct KeySide<'a> {
 }
 
 /// One query of a tile.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct QuerySide<'a> {
     pub(crate) horizon: u32,
     pub(crate) id: u32,
@@ -41,6 +44,8 @@ pub(crate) struct QuerySide<'a> {
     pub(crate) codes: &'a [u32],
     /// `[rounds]`.
     pub(crate) buckets: &'a [u32],
+    /// The query's row of the pair mask, `[len]`.
+    pub(crate) pairs: Option<&'a [bool]>,
 }
 
 /// How pairs that meet in several rounds are weighted, and what "meet" means.
@@ -61,7 +66,7 @@ pub(crate) enum Meeting {
 
 /// Fills the weights of one query.
 #[inline(always)]
-pub(crate) fn weights(w: &mut [f32], keys: &KeySide<'_>, query: &QuerySide<'_>, meeting: Meeting) {
+fn weights(w: &mut [f32], keys: &KeySide<'_>, query: &QuerySide<'_>, meeting: Meeting) {
     let n = w.len();
     match meeting {
         Meeting::Uncounted => fill(w, keys, query, |_| [1.0; LANES]),
@@ -120,7 +125,7 @@ fn count(
 }
 
 /// Hides keys that the pair mask hides.
-pub(crate) fn hide_pairs(w: &mut [f32], ids: &[u32], pairs: &[bool]) {
+fn hide_pairs(w: &mut [f32], ids: &[u32], pairs: &[bool]) {
     for (w, &id) in w.iter_mut().zip(ids) {
         if !pairs.get(id as usize).copied().unwrap_or(false) {
             *w = 0.0;
@@ -128,49 +133,146 @@ pub(crate) fn hide_pairs(w: &mut [f32], ids: &[u32], pairs: &[bool]) {
     }
 }
 
-/// `s ← p`; returns `(m, Σ)`. A row that sees nothing becomes zeros with `m = −∞`, `Σ = 0`.
-#[inline(always)]
-pub(crate) fn softmax(s: &mut [f32], w: &[f32]) -> (f32, f32) {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    for (s, w) in s.as_chunks::<LANES>().0.iter().zip(w.as_chunks::<LANES>().0) {
-        for l in 0..LANES {
-            let x = if w[l] > 0.0 { s[l] } else { f32::NEG_INFINITY };
-            lanes[l] = if x > lanes[l] { x } else { lanes[l] };
+/// The rows of one tile: their queries, weights and scores.
+pub(crate) struct Rows<'a> {
+    pub(crate) keys: KeySide<'a>,
+    pub(crate) queries: &'a [QuerySide<'a>],
+    pub(crate) meeting: Meeting,
+    /// `[keys]`, scratch.
+    pub(crate) weight: &'a mut [f32],
+    /// `[queries, keys]`: scores, becoming probabilities.
+    pub(crate) scores: &'a mut [f32],
+}
+
+impl Rows<'_> {
+    #[inline(always)]
+    fn weigh(&mut self, i: usize) {
+        let query = &self.queries[i];
+        weights(self.weight, &self.keys, query, self.meeting);
+        if let Some(pairs) = query.pairs {
+            hide_pairs(self.weight, self.keys.id, pairs);
         }
     }
-    let max = lanes.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+}
+
+/// `s ← p` in every row, `tops ← (m, Σ)`. A row that sees nothing becomes zeros with `m = −∞`, `Σ = 0`.
+pub(crate) fn softmax_rows(rows: Rows<'_>, tops: &mut [(f32, f32)]) {
+    dispatch(Softmax { rows, tops });
+}
+
+struct Softmax<'a> {
+    rows: Rows<'a>,
+    tops: &'a mut [(f32, f32)],
+}
+
+impl Kernel for Softmax<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let n = self.rows.weight.len();
+        for i in 0..self.rows.queries.len() {
+            self.rows.weigh(i);
+            self.tops[i] = softmax(simd, &mut self.rows.scores[i * n..(i + 1) * n], self.rows.weight);
+        }
+    }
+}
+
+#[inline(always)]
+fn softmax<S: Simd>(simd: S, s: &mut [f32], w: &[f32]) -> (f32, f32) {
+    let (zero, nothing) = (simd.zero(), simd.splat(f32::NEG_INFINITY));
+    let mut top = nothing;
+    for (s, w) in s.chunks_exact(S::LANES).zip(w.chunks_exact(S::LANES)) {
+        let x = simd.select_gt(simd.load(w), zero, simd.load(s), nothing);
+        top = simd.max(x, top);
+    }
+    let max = simd.maximum(top);
     if max == f32::NEG_INFINITY {
         s.fill(0.0);
         return (max, 0.0);
     }
-    let mut sums = [0.0_f32; LANES];
-    for (s, w) in s.as_chunks_mut::<LANES>().0.iter_mut().zip(w.as_chunks::<LANES>().0) {
-        for l in 0..LANES {
-            let p = w[l] * exp(s[l] - max);
-            s[l] = if w[l] > 0.0 { p } else { 0.0 };
-            sums[l] += s[l];
-        }
+    let (mut sums, shift) = (simd.zero(), simd.splat(max));
+    for (s, w) in s.chunks_exact_mut(S::LANES).zip(w.chunks_exact(S::LANES)) {
+        let w = simd.load(w);
+        let p = simd.mul(w, math::exp(simd, simd.sub(simd.load(s), shift)));
+        let p = simd.select_gt(w, zero, p, zero);
+        simd.store(s, p);
+        sums = simd.add(sums, p);
     }
-    (max, tree_sum(&sums))
+    (max, simd.sum(sums))
 }
 
-/// `s ← P`, `dp ← dS`, without dropout.
-#[inline(always)]
-pub(crate) fn softmax_backward(s: &mut [f32], dp: &mut [f32], w: &[f32], z: f32, d: f32) {
-    let rows = s.as_chunks_mut::<LANES>().0.iter_mut().zip(dp.as_chunks_mut::<LANES>().0);
-    for ((s, dp), w) in rows.zip(w.as_chunks::<LANES>().0) {
-        for l in 0..LANES {
-            let p = w[l] * exp(s[l] - z);
-            let p = if w[l] > 0.0 { p } else { 0.0 };
-            s[l] = p;
-            dp[l] = p * (dp[l] - d);
+/// `s ← P`, `dp ← dS` in every row; `known`: `(z, D)` of every query.
+pub(crate) fn softmax_backward_rows(rows: Rows<'_>, dp: &mut [f32], known: &[(f32, f32)]) {
+    dispatch(SoftmaxBackward { rows, dp, known });
+}
+
+struct SoftmaxBackward<'a> {
+    rows: Rows<'a>,
+    dp: &'a mut [f32],
+    known: &'a [(f32, f32)],
+}
+
+impl Kernel for SoftmaxBackward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let n = self.rows.weight.len();
+        let zero = simd.zero();
+        for (i, &(z, d)) in self.known.iter().enumerate() {
+            self.rows.weigh(i);
+            // A row that saw nothing has z = −∞ and no weights; 0 keeps the arithmetic finite.
+            let z = simd.splat(if z == f32::NEG_INFINITY { 0.0 } else { z });
+            let d = simd.splat(d);
+            let s = self.rows.scores[i * n..(i + 1) * n].chunks_exact_mut(S::LANES);
+            let dp = self.dp[i * n..(i + 1) * n].chunks_exact_mut(S::LANES);
+            for ((s, dp), w) in s.zip(dp).zip(self.rows.weight.chunks_exact(S::LANES)) {
+                let w = simd.load(w);
+                let p = simd.mul(w, math::exp(simd, simd.sub(simd.load(s), z)));
+                let p = simd.select_gt(w, zero, p, zero);
+                simd.store(s, p);
+                simd.store(dp, simd.mul(p, simd.sub(simd.load(dp), d)));
+            }
         }
     }
 }
 
-/// Folds one tile's unnormalised `o` with its `(m, Σ)` into the running `out` and `z`.
+/// Folds one tile's unnormalised `o` with its `(m, Σ)` into the running `out` and `z` at the queries' positions.
+pub(crate) fn fold_rows(
+    out: &mut ViewMut<'_>,
+    z: &mut [f32],
+    positions: impl Iterator<Item = usize>,
+    o: &[f32],
+    tops: &[(f32, f32)],
+) {
+    dispatch(Fold { out, z, positions, o, tops });
+}
+
+struct Fold<'a, 'b, I> {
+    out: &'a mut ViewMut<'b>,
+    z: &'a mut [f32],
+    positions: I,
+    o: &'a [f32],
+    tops: &'a [(f32, f32)],
+}
+
+impl<I: Iterator<Item = usize>> Kernel for Fold<'_, '_, I> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let dim = self.out.cols();
+        for (i, position) in self.positions.enumerate() {
+            let (max, sum) = self.tops[i];
+            let o = &self.o[i * dim..(i + 1) * dim];
+            fold(self.out.row_mut(position), &mut self.z[position], o, max, sum);
+        }
+    }
+}
+
 #[inline(always)]
-pub(crate) fn fold(out: &mut [f32], z: &mut f32, o: &[f32], max: f32, sum: f32) {
+fn fold(out: &mut [f32], z: &mut f32, o: &[f32], max: f32, sum: f32) {
     if sum == 0.0 {
         return;
     }
@@ -193,58 +295,47 @@ pub(crate) fn fold(out: &mut [f32], z: &mut f32, o: &[f32], max: f32, sum: f32) 
     *z = top + total.ln();
 }
 
-#[inline(always)]
-fn tree_sum(sums: &Block) -> f32 {
-    let mut sums = *sums;
-    for half in [8, 4, 2, 1] {
-        for l in 0..half {
-            sums[l] += sums[l + half];
-        }
-    }
-    sums[0]
+/// `x_j ← x_j·mask(row, id_j)`, mask 0 or `keep`.
+pub(crate) fn drop_out(x: &mut [f32], ids: &[u32], row: Key, threshold: u32, keep: f32) {
+    dispatch(DropOut { x, ids, row, threshold, keep });
 }
 
-/// `e^x` for `x ≤ 88`, relative error below 2e-7; below −87 it stays at `e^−87`.
-///
-/// `e^x = 2^n·e^r`, `n` the nearest integer to `x·log₂e` (adding `1.5·2²³` rounds it, and leaves `n` in the low bits),
-/// `|r| ≤ ln 2/2`, and `e^r` by its Taylor polynomial of degree 7: fewer terms need fitted coefficients.
-#[inline(always)]
-#[expect(clippy::excessive_precision, reason = "ln 2 in two parts, digits as the split gives them")]
-pub(crate) fn exp(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0;
-    const LN2_HIGH: f32 = 0.693_359_375;
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    let x = if x < -87.0 { -87.0 } else { x };
-    let x = if x > 88.0 { 88.0 } else { x };
-    let shifted = x * core::f32::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = (x - n * LN2_HIGH) - n * LN2_LOW;
-    let mut e = 1.0 / 5040.0;
-    e = e * r + 1.0 / 720.0;
-    e = e * r + 1.0 / 120.0;
-    e = e * r + 1.0 / 24.0;
-    e = e * r + 1.0 / 6.0;
-    e = e * r + 0.5;
-    e = e * r + 1.0;
-    e = e * r + 1.0;
-    e * f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits()))
+struct DropOut<'a> {
+    x: &'a mut [f32],
+    ids: &'a [u32],
+    row: Key,
+    threshold: u32,
+    keep: f32,
+}
+
+impl Kernel for DropOut<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for (x, &id) in self.x.iter_mut().zip(self.ids) {
+            *x *= if self.row.bits(u64::from(id)) < self.threshold { 0.0 } else { self.keep };
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn exp_is_exact_to_round_off_over_its_range() {
-        let mut worst = 0.0_f64;
-        for i in 0..=175_000 {
-            let x = -87.0 + i as f32 * 1e-3;
-            let truth = f64::from(x).exp();
-            worst = worst.max((f64::from(exp(x)) - truth).abs() / truth);
+    fn lone_weights(n: usize) -> Vec<f32> {
+        (0..LANES).map(|l| if l < n { 1.0 } else { 0.0 }).collect()
+    }
+
+    struct One<'a>(&'a mut [f32], &'a [f32]);
+
+    impl Kernel for One<'_> {
+        type Output = (f32, f32);
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> (f32, f32) {
+            softmax(simd, self.0, self.1)
         }
-        assert!(worst < 2e-7, "{worst:e}");
-        assert!(exp(f32::NAN).is_nan());
-        assert_eq!(exp(0.0), 1.0);
     }
 
     #[test]
@@ -255,9 +346,7 @@ mod tests {
         for (s, v) in [(s1, [1.0_f32, 2.0]), (s2, [3.0, -4.0])] {
             let mut p = [0.0; LANES];
             p[..2].copy_from_slice(&s);
-            let mut w = [0.0; LANES];
-            w[..2].fill(1.0);
-            let (max, sum) = softmax(&mut p, &w);
+            let (max, sum) = dispatch(One(&mut p, &lone_weights(2)));
             fold(&mut out, &mut z, &[p[0] * v[0] + p[1] * v[1]], max, sum);
         }
         let all: f32 = [0.3_f32, -1.0, 2.0, 0.1].iter().map(|s| s.exp()).sum();
@@ -268,9 +357,32 @@ mod tests {
     #[test]
     fn a_row_that_sees_nothing_stays_empty() {
         let mut s = [1.0; LANES];
-        let (max, sum) = softmax(&mut s, &[0.0; LANES]);
+        let (max, sum) = dispatch(One(&mut s, &[0.0; LANES]));
         let (mut out, mut z) = ([7.0], f32::NEG_INFINITY);
         fold(&mut out, &mut z, &[1.0], max, sum);
         assert_eq!((s, out, z), ([0.0; LANES], [7.0], f32::NEG_INFINITY));
+    }
+
+    #[test]
+    fn a_pair_that_meets_in_two_of_three_rounds_weighs_a_half() {
+        let n = LANES;
+        let mut codes = vec![2; 3 * n];
+        (codes[0], codes[n], codes[2 * n]) = (4, 3, 1);
+        let (horizon, id) = (vec![1; n], (1..=n as u32).collect::<Vec<_>>());
+        let keys = KeySide { horizon: &horizon, id: &id, gate: &vec![0; n], codes: &codes, buckets: &[] };
+        let side = |codes| QuerySide { horizon: 5, id: 0, gate: 0, codes, buckets: &[], pairs: None };
+        let mut w = vec![0.0; n];
+        // The key's own chunk, the chunk before, two chunks before (out of reach).
+        weights(&mut w, &keys, &side(&[4, 4, 3]), Meeting::Window { after: 0, reach: 1 });
+        assert_eq!(w[0], 0.5);
+        weights(
+            &mut w,
+            &keys,
+            &side(&[0, 4, 3]),
+            Meeting::Circle { after: 0, reach: 1, total: 5, same_bucket: false },
+        );
+        assert_eq!(w[0], 0.5, "chunk 0 follows chunk 4 on a circle of 5");
+        weights(&mut w, &keys, &side(&[4, 3, 2]), Meeting::Anywhere { keep: true });
+        assert_eq!(w[0], 2.0);
     }
 }

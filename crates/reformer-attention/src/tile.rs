@@ -11,11 +11,12 @@
 //! # Shapes
 //! - `q, o, dout, dq: [queries, dim]`   - `k, v, dk, dv: [keys, dim]`   - `scores, dscores: [queries, keys]`
 
+use reformer_tensor::simd::rows;
 use reformer_tensor::{Address, Key, Lease, View, ViewMut, Workspace, tile};
 
 use crate::config::Keys;
 use crate::mask::{HIDDEN, NOBODY, Sight};
-use crate::row::{self, KeySide, LANES, Meeting, QuerySide};
+use crate::row::{self, KeySide, LANES, Meeting, QuerySide, Rows};
 
 /// Query rows that a tile takes at once: scores of 64 x 128 stay in the first-level cache's neighbourhood.
 pub(crate) const QUERIES: usize = 64;
@@ -52,15 +53,23 @@ pub(crate) struct Dropout {
 
 impl Dropout {
     /// The key of one query's masks in one round.
-    pub(crate) fn row(self, round: usize, query: usize) -> Key {
+    fn row(self, round: usize, query: usize) -> Key {
         self.address.sub(round as u64).sub(query as u64).key()
     }
 
+    fn threshold(self) -> u32 {
+        (f64::from(self.rate) * 4_294_967_296.0) as u32
+    }
+
     /// 0 or `1/(1 − rate)`.
-    #[inline]
-    pub(crate) fn factor(self, row: Key, key: usize) -> f32 {
-        let threshold = (f64::from(self.rate) * 4_294_967_296.0) as u32;
-        if row.bits(key as u64) < threshold { 0.0 } else { 1.0 / (1.0 - self.rate) }
+    pub(crate) fn factor(self, round: usize, query: usize, key: usize) -> f32 {
+        let dropped = self.row(round, query).bits(key as u64) < self.threshold();
+        if dropped { 0.0 } else { 1.0 / (1.0 - self.rate) }
+    }
+
+    /// Multiplies one query's row by its factors.
+    fn apply(self, round: usize, query: usize, keys: &[u32], x: &mut [f32]) {
+        row::drop_out(x, keys, self.row(round, query), self.threshold(), 1.0 / (1.0 - self.rate));
     }
 
     /// The round under which the self-target of a lone row is masked.
@@ -92,7 +101,6 @@ struct Backward {
     dq: Lease,
     dk: Lease,
     dv: Lease,
-    kept: Lease,
 }
 
 /// What a query row of the tile is.
@@ -143,7 +151,6 @@ impl Tile {
                 dq: workspace.take_zeroed(QUERIES * dim),
                 dk: workspace.take_zeroed(keys * dim),
                 dv: workspace.take_zeroed(keys * dim),
-                kept: workspace.take_zeroed(keys),
             }),
         };
         tile.hide(0..keys);
@@ -185,27 +192,6 @@ impl Tile {
         self.buckets[h * self.keys + slot] = bucket;
     }
 
-    fn weigh(&mut self, band: &Band<'_>, query: &Query<'_>, meeting: Meeting) {
-        let keys = KeySide {
-            horizon: &self.horizon,
-            id: &self.id,
-            gate: &self.gate,
-            codes: &self.codes,
-            buckets: &self.buckets,
-        };
-        let side = QuerySide {
-            horizon: band.sight.horizon_query(query.position),
-            id: band.sight.id_query(query.position),
-            gate: query.gate,
-            codes: query.codes,
-            buckets: query.buckets,
-        };
-        row::weights(&mut self.weight, &keys, &side, meeting);
-        if let Some(pairs) = band.sight.pairs_of(query.position, band.len()) {
-            row::hide_pairs(&mut self.weight, &self.id, pairs);
-        }
-    }
-
     /// Attends `queries` to the keys at hand and folds the result into `out` and `z` (rows by position).
     pub(crate) fn forward(
         &mut self,
@@ -219,29 +205,33 @@ impl Tile {
         self.load_queries(band, queries);
         tile::nt(n, keys, dim, &self.q, &self.k, &mut self.scores);
         let mut tops = [(f32::NEG_INFINITY, 0.0); QUERIES];
-        for (i, query) in queries.iter().enumerate() {
-            self.weigh(band, query, meeting);
-            let s = &mut self.scores[i * keys..(i + 1) * keys];
-            tops[i] = row::softmax(s, &self.weight);
-            if let Some(dropout) = band.dropout {
-                let mask = dropout.row(round, query.position);
-                for (s, &id) in s.iter_mut().zip(self.id.iter()) {
-                    *s *= dropout.factor(mask, id as usize);
-                }
+        let sides = sides(band, queries);
+        row::softmax_rows(self.rows(&sides[..n], meeting), &mut tops);
+        if let Some(dropout) = band.dropout {
+            for (i, query) in queries.iter().enumerate() {
+                dropout.apply(round, query.position, &self.id, &mut self.scores[i * keys..(i + 1) * keys]);
             }
         }
         tile::nn(n, dim, keys, &self.scores, &self.v, &mut self.o);
-        for (i, query) in queries.iter().enumerate() {
-            let o = &self.o[i * dim..(i + 1) * dim];
-            let (max, sum) = tops[i];
-            row::fold(running.out.row_mut(query.position), &mut running.z[query.position], o, max, sum);
-        }
+        let positions = queries.iter().map(|query| query.position);
+        row::fold_rows(&mut running.out, running.z, positions, &self.o, &tops);
     }
 
     fn load_queries(&mut self, band: &Band<'_>, queries: &[Query<'_>]) {
         for (i, query) in queries.iter().enumerate() {
             self.q[i * self.dim..(i + 1) * self.dim].copy_from_slice(band.q.row(query.position));
         }
+    }
+
+    fn rows<'a>(&'a mut self, queries: &'a [QuerySide<'a>], meeting: Meeting) -> Rows<'a> {
+        let keys = KeySide {
+            horizon: &self.horizon,
+            id: &self.id,
+            gate: &self.gate,
+            codes: &self.codes,
+            buckets: &self.buckets,
+        };
+        Rows { keys, queries, meeting, weight: &mut self.weight, scores: &mut self.scores }
     }
 
     /// Adds what `queries` contribute: to `dq` at once, to the slots' `dk` and `dv` until [`Tile::flush`].
@@ -257,35 +247,29 @@ impl Tile {
         let (n, dim, keys) = (queries.len(), self.dim, self.keys);
         let Some(mut b) = self.backward.take() else { return };
         self.load_queries(band, queries);
+        let mut of_rows = [(0.0, 0.0); QUERIES];
         for (i, query) in queries.iter().enumerate() {
             b.dout[i * dim..(i + 1) * dim].copy_from_slice(known.dout.row(query.position));
+            of_rows[i] = (known.z[query.position], known.d[query.position]);
         }
         tile::nt(n, keys, dim, &self.q, &self.k, &mut self.scores);
         tile::nt(n, keys, dim, &b.dout, &self.v, &mut b.dscores);
-        for (i, query) in queries.iter().enumerate() {
-            self.weigh(band, query, meeting);
-            let s = &mut self.scores[i * keys..(i + 1) * keys];
-            let ds = &mut b.dscores[i * keys..(i + 1) * keys];
-            let (z, d) = (known.z[query.position], known.d[query.position]);
-            // A row that saw nothing has z = −∞ and no weights; 0 keeps the arithmetic finite.
-            let z = if z == f32::NEG_INFINITY { 0.0 } else { z };
-            if let Some(dropout) = band.dropout {
-                let mask = dropout.row(round, query.position);
-                for (f, &id) in b.kept.iter_mut().zip(self.id.iter()) {
-                    *f = dropout.factor(mask, id as usize);
-                }
-                multiply(ds, &b.kept);
-                row::softmax_backward(s, ds, &self.weight, z, d);
-                multiply(s, &b.kept);
-            } else {
-                row::softmax_backward(s, ds, &self.weight, z, d);
+        // With dropout o = Σ P·mask·v: the mask multiplies dP before the softmax's backward, and P where it meets dO.
+        let drop_out = |x: &mut [f32], ids: &[u32]| {
+            let Some(dropout) = band.dropout else { return };
+            for (x, query) in x.chunks_exact_mut(keys).zip(queries) {
+                dropout.apply(round, query.position, ids, x);
             }
-        }
+        };
+        drop_out(&mut b.dscores, &self.id);
+        let sides = sides(band, queries);
+        row::softmax_backward_rows(self.rows(&sides[..n], meeting), &mut b.dscores, &of_rows[..n]);
+        drop_out(&mut self.scores, &self.id);
         tile::tn_add(keys, dim, n, &self.scores, &b.dout, &mut b.dv);
         tile::tn_add(keys, dim, n, &b.dscores, &self.q, &mut b.dk);
         tile::nn(n, dim, keys, &b.dscores, &self.k, &mut b.dq);
         for (i, query) in queries.iter().enumerate() {
-            add(dq.row_mut(query.position), &b.dq[i * dim..(i + 1) * dim]);
+            rows::add(&b.dq[i * dim..(i + 1) * dim], dq.row_mut(query.position));
         }
         self.backward = Some(b);
     }
@@ -296,9 +280,9 @@ impl Tile {
         let Some(b) = self.backward.as_mut() else { return };
         for slot in slots.clone().filter(|&s| self.id[s] != NOBODY) {
             let (rows, position) = (slot * dim..(slot + 1) * dim, self.id[slot] as usize);
-            let dx = into.dk.as_deref_mut().unwrap_or(into.dq).row_mut(position);
+            let dx = into.dk.as_deref_mut().unwrap_or(&mut *into.dq).row_mut(position);
             keys.add_gradient(&self.k[rows.clone()], self.scale[slot], &b.dk[rows.clone()], dx);
-            add(into.dv.row_mut(position), &b.dv[rows]);
+            rows::add(&b.dv[rows], into.dv.row_mut(position));
         }
         b.dk[slots.start * dim..slots.end * dim].fill(0.0);
         b.dv[slots.start * dim..slots.end * dim].fill(0.0);
@@ -327,16 +311,17 @@ pub(crate) struct Sinks<'a, 'b> {
     pub(crate) dv: &'a mut ViewMut<'b>,
 }
 
-#[inline]
-fn add(y: &mut [f32], x: &[f32]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y += x;
-    }
-}
-
-#[inline]
-fn multiply(y: &mut [f32], x: &[f32]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y *= x;
-    }
+/// The queries as the row kernels see them.
+fn sides<'a>(band: &Band<'a>, queries: &[Query<'a>]) -> [QuerySide<'a>; QUERIES] {
+    core::array::from_fn(|i| {
+        let Some(query) = queries.get(i) else { return QuerySide::default() };
+        QuerySide {
+            horizon: band.sight.horizon_query(query.position),
+            id: band.sight.id_query(query.position),
+            gate: query.gate,
+            codes: query.codes,
+            buckets: query.buckets,
+            pairs: band.sight.pairs_of(query.position, band.len()),
+        }
+    })
 }

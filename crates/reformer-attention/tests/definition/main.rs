@@ -1,0 +1,107 @@
+//! The fast paths against the definition, the definition's backward against finite differences.
+
+#![allow(unreachable_pub)]
+
+mod cases;
+
+use cases::{Band, Case, Config, Data, NAMES, fast, table, twin};
+use reformer_attention::{ALONE, Layout, LshConfig};
+use reformer_tensor::Cpu;
+
+fn error(got: &[f32], truth: &[f64]) -> f64 {
+    got.iter()
+        .zip(truth)
+        .map(|(&g, &t)| (f64::from(g) - t).abs())
+        .fold(0.0, |m, e| if e > m || e.is_nan() { e } else { m })
+}
+
+#[test]
+fn every_case_is_as_close_to_the_f64_definition_as_twice_the_f32_definition() {
+    let cpu = Cpu::new(2).unwrap();
+    for (seed, case) in table().iter().enumerate() {
+        let data = Data::new(case, seed as u64);
+        let (got, truth, plain) =
+            (fast(&cpu, case, &data), twin::<f64>(case, &data), twin::<f32>(case, &data));
+        for (i, name) in NAMES.iter().enumerate() {
+            // Operands are of order 1, and so is what cancels where a gradient is 0.
+            let scale = truth.tensors[i].iter().fold(1.0_f64, |m, x| m.max(x.abs()));
+            let (error, plain) =
+                (error(&got.tensors[i], &truth.tensors[i]), error(&plain.tensors[i], &truth.tensors[i]));
+            let allowed = 2.0 * plain + 4.0 * f64::from(f32::EPSILON) * scale;
+            assert!(error <= allowed, "{}: {name} off by {error:.2e}, allowed {allowed:.2e}", case.name);
+        }
+        for (row, (&z, &truth)) in got.z.iter().zip(&truth.z).enumerate() {
+            let lone = z == ALONE && truth < 0.5 * f64::from(ALONE);
+            let same = z.is_infinite() && truth.is_infinite()
+                || (f64::from(z) - truth).abs() <= 2e-6 * truth.abs().max(8.0);
+            assert!(lone || same, "{}: z of row {row} is {z}, expected {truth}", case.name);
+        }
+    }
+}
+
+#[test]
+fn the_definitions_gradients_are_the_slopes_of_its_output() {
+    for (seed, case) in
+        table().into_iter().enumerate().filter(|(_, case)| case.layout.len <= 20 || case.padding > 0)
+    {
+        let mut case = case;
+        case.layout = Layout { batch: 2, len: case.layout.len.min(14), heads: 1, head_dim: 4 };
+        case.padding = case.padding.min(5);
+        let data = Data::new(&case, seed as u64);
+        let mut band = Band::<f64>::new(&case, &data, 1);
+        let [dq, dk, dv] =
+            reformer_attention::naive::attention_backward(&band.operands(), &band.pairs, &band.dout);
+        let step = 1e-5;
+        for e in (0..band.q.len()).step_by(3) {
+            for (which, expected) in [dq[e], dk[e], dv[e]].into_iter().enumerate() {
+                let mut losses = [0.0; 2];
+                for (loss, sign) in losses.iter_mut().zip([1.0, -1.0]) {
+                    let operand = match which {
+                        0 => &mut band.q,
+                        1 => &mut band.k,
+                        _ => &mut band.v,
+                    };
+                    let kept = operand[e];
+                    operand[e] = kept + sign * step;
+                    *loss = band.loss();
+                    match which {
+                        0 => band.q[e] = kept,
+                        1 => band.k[e] = kept,
+                        _ => band.v[e] = kept,
+                    }
+                }
+                let slope = (losses[0] - losses[1]) / (2.0 * step);
+                assert!(
+                    (slope - expected).abs() <= 1e-6 * (1.0 + expected.abs()),
+                    "{}: d{} [{e}] is {expected}, the slope {slope}",
+                    case.name,
+                    ["q", "k", "v"][which]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_the_number_of_threads() {
+    for case in table().iter().step_by(7) {
+        let data = Data::new(case, 3);
+        let one = fast(&Cpu::single(), case, &data);
+        for threads in [2, 3] {
+            assert_eq!(one, fast(&Cpu::new(threads).unwrap(), case, &data), "{}", case.name);
+        }
+    }
+}
+
+#[test]
+fn a_warm_workspace_gives_the_same_bits() {
+    let case = Case::new("warm", Config::Lsh(LshConfig { exact_below: 0, ..LshConfig::paper(8) }), 61);
+    let data = Data::new(&case, 8);
+    let cpu = Cpu::single();
+    let cold = fast(&cpu, &case, &data);
+    cpu.workspace.take(1 << 16).fill(f32::NAN);
+    for _ in 0..3 {
+        assert_eq!(cold, fast(&cpu, &case, &data));
+    }
+    assert_eq!(cpu.workspace.in_use_bytes(), 0);
+}
