@@ -25,7 +25,7 @@ use std::ops::Deref;
 use reformer_lsh::BucketCount;
 use reformer_tensor::activation::Activation;
 
-pub use fields::{Buckets, ChunkWrap, Fields, Kind, PositionKind, TokenIds};
+pub use fields::{AxialCombine, Buckets, ChunkWrap, Fields, KeyNormKind, Kind, PositionKind, TokenIds};
 
 use crate::error::{ModelError, Result};
 

@@ -25,9 +25,9 @@ mod locate;
 pub mod memory;
 mod model;
 pub mod parameters;
-mod positions;
+pub mod positions;
 mod run;
-mod sublayer;
+pub mod sublayer;
 
 pub use batch::{Batch, LossReport, Pass};
 pub use config::{Config, Fields, Kind};

@@ -16,19 +16,8 @@ use crate::sublayer::{Kernel, feed_forward_piece, group_rows};
 
 const F32: usize = size_of::<f32>();
 
-/// What the trainer holds beside the model.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Trainer {
-    /// Optimizer state: 8 bytes a parameter for AdamW.
-    pub optimizer_bytes_per_parameter: f64,
-    /// Whether a whole set of gradients is kept (accumulation, clipping by the global norm), not a group at a time.
-    pub keeps_gradients: bool,
-    /// Threads, each with its own tiles.
-    pub threads: usize,
-}
-
 /// Bytes of a training step by part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct MemoryEstimate {
     /// Parameters.
     pub parameters: usize,
@@ -49,13 +38,37 @@ pub struct MemoryEstimate {
 }
 
 impl MemoryEstimate {
-    /// Most bytes held at one time.
-    pub fn peak(&self) -> usize {
-        let lasting = self.parameters + self.gradients + self.optimizer + self.streams + self.batch + self.buckets;
-        lasting + self.working_set.max(self.head)
+    /// A step on `rows` rows of `len` tokens by a trainer that keeps a whole set of gradients (to clip by the global
+    /// norm, to accumulate) and `optimizer_bytes` of state a parameter: 8 for AdamW.
+    pub fn training(config: &Config, rows: usize, len: usize, optimizer_bytes: usize) -> Self {
+        let len = config.padded_length(len);
+        let tokens = rows * len;
+        let sizes = GroupSizes::of(config);
+        let lsh_layers = config.attn_layers.iter().filter(|&&kind| kind == Kind::Lsh).count();
+        let attention = (0..config.layers()).map(|layer| attention_working_set(config, layer, rows, len)).max();
+        Self {
+            parameters: sizes.total,
+            gradients: sizes.total + sizes.embeddings + sizes.head.max(sizes.largest_block),
+            optimizer: sizes.total / F32 * optimizer_bytes,
+            streams: 4 * tokens * config.hidden_size * F32,
+            batch: tokens * (4 + 4 + 4 + 1),
+            buckets: lsh_layers * config.num_attention_heads * config.num_hashes * tokens * size_of::<u32>(),
+            working_set: attention.unwrap_or(0).max(feed_forward_working_set(config, tokens)),
+            head: head_working_set(config, tokens),
+        }
     }
 
-    /// The parts with their names, in the order of the fields.
+    /// What does not belong to parameters: what a deeper or a shallower model has alike, but for the buckets.
+    pub fn activation_bytes(&self) -> usize {
+        self.streams + self.batch + self.buckets + self.working_set.max(self.head)
+    }
+
+    /// Most bytes held at one time.
+    pub fn total_bytes(&self) -> usize {
+        self.parameters + self.gradients + self.optimizer + self.activation_bytes()
+    }
+
+    /// The parts with their names. The last two are never held together: the larger counts in the total.
     pub fn parts(&self) -> [(&'static str, usize); 8] {
         [
             ("parameters", self.parameters),
@@ -64,30 +77,9 @@ impl MemoryEstimate {
             ("streams", self.streams),
             ("batch", self.batch),
             ("buckets", self.buckets),
-            ("working set", self.working_set),
-            ("head", self.head),
+            ("sublayer working set", self.working_set),
+            ("head piece", self.head),
         ]
-    }
-}
-
-/// Memory of a training step on `rows` rows of `len` tokens.
-pub fn training_step(config: &Config, rows: usize, len: usize, trainer: Trainer) -> MemoryEstimate {
-    let len = config.padded_length(len);
-    let tokens = rows * len;
-    let sizes = GroupSizes::of(config);
-    let kept = if trainer.keeps_gradients { sizes.total } else { 0 };
-    let lsh_layers = config.attn_layers.iter().filter(|&&kind| kind == Kind::Lsh).count();
-    let layers = 0..config.layers();
-    let attention = layers.map(|layer| attention_working_set(config, layer, rows, len, trainer.threads)).max();
-    MemoryEstimate {
-        parameters: sizes.total,
-        gradients: kept + sizes.embeddings + sizes.head.max(sizes.largest_block),
-        optimizer: (sizes.total as f64 / F32 as f64 * trainer.optimizer_bytes_per_parameter) as usize,
-        streams: 4 * tokens * config.hidden_size * F32,
-        batch: tokens * (4 + 4 + 4 + 1),
-        buckets: lsh_layers * config.num_attention_heads * config.num_hashes * tokens * size_of::<u32>(),
-        working_set: attention.unwrap_or(0).max(feed_forward_working_set(config, tokens)),
-        head: head_working_set(config, tokens),
     }
 }
 
@@ -115,12 +107,12 @@ impl GroupSizes {
 }
 
 /// `n, t` of width h; per projection its value and gradient; the output, its gradient, `z`; the kernel's own.
-fn attention_working_set(config: &Config, layer: usize, rows: usize, len: usize, threads: usize) -> usize {
+fn attention_working_set(config: &Config, layer: usize, rows: usize, len: usize) -> usize {
     let tokens = group_rows(rows, len) * len;
     let (h, width, heads) = (config.hidden_size, config.attention_width(), config.num_attention_heads);
     let projections = if config.attn_layers[layer] == Kind::Lsh { 2 } else { 3 };
     let kernel = Kernel::new(config, layer, len, None);
-    let own = kernel.working_set(config, group_rows(rows, len), len, threads);
+    let own = kernel.working_set(config, group_rows(rows, len), len);
     (2 * tokens * h + (2 * projections + 2) * tokens * width + tokens * heads) * F32 + own
 }
 

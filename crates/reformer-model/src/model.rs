@@ -22,11 +22,13 @@ use reformer_tensor::{Cpu, Matrix};
 
 use crate::batch::{Batch, LossReport, Pass, check_tokens};
 use crate::config::{Config, Kind};
+use crate::embeddings::Embeddings;
 use crate::error::Result;
 use crate::hf;
 use crate::locate::{self, NonFinite};
 use crate::parameters::{Group, Parameters};
-use crate::run::{Run, draw_rotations};
+use crate::run::{self, Run, draw_rotations};
+use crate::sublayer::{Attention, Block, FeedForward, Shape};
 
 /// A configuration with parameters and the rotations that its layers hash with.
 #[derive(Clone, Debug)]
@@ -122,6 +124,13 @@ impl Model {
         Ok(Matrix::from_vec(rows * len, vocab, run.cut(logits.as_slice(), vocab, len)))
     }
 
+    /// Both streams before the first block: word embeddings plus positions, `[rows·len, hidden_size]`, no dropout.
+    pub fn embed(&self, cpu: &Cpu, ids: &[u32], rows: usize, len: usize) -> Result<Matrix> {
+        check_tokens(&self.config, ids, rows, len, None)?;
+        let embeddings = Embeddings::new(&self.config, self.parameters.group(0), &Pass::evaluation());
+        Ok(embeddings.forward(cpu, ids, len, 0))
+    }
+
     /// The two streams after the last block, `[rows·len, hidden_size]` each: first y1, then y2.
     pub fn streams(
         &self,
@@ -212,6 +221,27 @@ impl Model {
         run.embeddings().backward(cpu, &run.batch, grads, &mut embedding_gradient);
         sink(0, &embedding_gradient);
         Ok(report)
+    }
+
+    /// Block `layer`, set up for rows of one shape: attention and feed-forward as a reversible coupling.
+    pub fn block<'a>(&'a self, layer: usize, shape: Shape<'a>, pass: &'a Pass) -> Result<Block<'a>> {
+        let config = &self.config;
+        let rotations = match (config.attn_layers[layer], &pass.rotations, pass.num_hashes) {
+            (Kind::Local | Kind::Full, ..) => Cow::Borrowed(&[][..]),
+            (Kind::Lsh, Some(given), _) => {
+                run::check_rotations(config, given)?;
+                Cow::Borrowed(&given[config.lsh_index(layer)][..])
+            }
+            (Kind::Lsh, None, Some(rounds)) => {
+                Cow::Owned(draw_rotations(config, rounds).swap_remove(config.lsh_index(layer)))
+            }
+            (Kind::Lsh, None, None) => Cow::Borrowed(self.rotations(layer)),
+        };
+        let group = self.parameters.group(layer + 1);
+        Ok(Block {
+            f: Attention::new(config, group, layer, shape, rotations, pass),
+            g: FeedForward::new(config, group, layer, pass),
+        })
     }
 
     /// Where the first number of this pass is that is not finite: a parameter, then forward in order, then gradients in

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! axial        e(p) = [w₀[p₀] | w₁[p₁] | …]   digits of p in the mixed radix of axial_pos_shape, last one fastest
+//!              e(p) = w₀[p₀] + w₁[p₁] + …     with axial_pos_combine = "sum"
 //! learned      e(p) = w[p]
 //! sinusoidal   e(p)[2i] = sin(p·10000^(−2i/h)),  e(p)[2i+1] = cos(same)
 //! ```
@@ -14,7 +15,7 @@
 
 use reformer_tensor::{Address, Cpu, Matrix, dropout};
 
-use crate::config::{Config, PositionKind};
+use crate::config::{AxialCombine, Config, PositionKind};
 use crate::parameters::{Group, embedding};
 
 /// Tokens handled by one task.
@@ -22,14 +23,16 @@ const PANEL: usize = 256;
 
 /// A dropout rate and the address of its masks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Dropout {
-    pub(crate) rate: f32,
-    pub(crate) address: Address,
+pub struct Dropout {
+    /// Share of elements set to zero.
+    pub rate: f32,
+    /// Where the masks are.
+    pub address: Address,
 }
 
 /// The encodings of a model, borrowed from its embedding group.
-#[derive(Clone, Copy)]
-pub(crate) struct Positions<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Positions<'a> {
     config: &'a Config,
     group: &'a Group,
     /// Positions past this one, which only padding has, read its row.
@@ -37,13 +40,14 @@ pub(crate) struct Positions<'a> {
 }
 
 impl<'a> Positions<'a> {
-    pub(crate) fn new(config: &'a Config, group: &'a Group) -> Self {
+    /// The encodings that `config` names, with the tables of its embedding group.
+    pub fn new(config: &'a Config, group: &'a Group) -> Self {
         let last = config.position_limit().unwrap_or(usize::MAX) - 1;
         Self { config, group, last }
     }
 
     /// `x[b·len + t] += e(start + t)`.
-    pub(crate) fn add(&self, cpu: &Cpu, len: usize, start: usize, x: &mut Matrix, drop: Option<Dropout>) {
+    pub fn add(&self, cpu: &Cpu, len: usize, start: usize, x: &mut Matrix, drop: Option<Dropout>) {
         let panels: Vec<_> = x.view_mut().row_panels(PANEL).into_iter().enumerate().collect();
         let h = self.config.hidden_size;
         cpu.threads.for_each(panels, |(p, mut panel)| {
@@ -59,7 +63,7 @@ impl<'a> Positions<'a> {
     }
 
     /// Gradient of the tables: `dx[b·len + t]` goes where `e(t)` came from.
-    pub(crate) fn backward(&self, len: usize, dx: &Matrix, drop: Option<Dropout>, gradient: &mut Group) {
+    pub fn backward(&self, len: usize, dx: &Matrix, drop: Option<Dropout>, gradient: &mut Group) {
         if self.config.positions() == PositionKind::Sinusoidal {
             return;
         }
@@ -72,13 +76,14 @@ impl<'a> Positions<'a> {
         }
     }
 
-    /// `code = e(position)`.
-    pub(crate) fn write(&self, position: usize, code: &mut [f32]) {
+    /// `code = e(position)`, without dropout.
+    pub fn write(&self, position: usize, code: &mut [f32]) {
         let position = position.min(self.last);
         match self.config.positions() {
             PositionKind::Axial => {
+                code.fill(0.0);
                 for (i, from, to) in self.axial(position) {
-                    code[to].copy_from_slice(&self.group.tensor(embedding::POSITIONS + i)[from]);
+                    add(&mut code[to], &self.group.tensor(embedding::POSITIONS + i)[from]);
                 }
             }
             PositionKind::Learned => {
@@ -98,7 +103,6 @@ impl<'a> Positions<'a> {
 
     fn scatter(&self, position: usize, dcode: &[f32], gradient: &mut Group) {
         let position = position.min(self.last);
-        let add = |to: &mut [f32], from: &[f32]| to.iter_mut().zip(from).for_each(|(a, b)| *a += b);
         match self.config.positions() {
             PositionKind::Axial => {
                 for (i, row, columns) in self.axial(position) {
@@ -122,7 +126,9 @@ impl<'a> Positions<'a> {
             stride /= size;
             let row = position / stride % size;
             let columns = column..column + width;
-            column += width;
+            if self.config.axial_pos_combine == AxialCombine::Concat {
+                column += width;
+            }
             (i, row * width..(row + 1) * width, columns)
         })
     }
@@ -141,6 +147,10 @@ impl<'a> Positions<'a> {
             PositionKind::Sinusoidal => {}
         }
     }
+}
+
+fn add(to: &mut [f32], from: &[f32]) {
+    to.iter_mut().zip(from).for_each(|(a, b)| *a += b);
 }
 
 #[cfg(test)]
@@ -168,7 +178,7 @@ mod tests {
         let mut code = [0.0; 6];
         // 17 = 1·12 + 1·4 + 1
         positions.write(17, &mut code);
-        let table = |i| parameters.group(0).tensor(1 + i);
+        let table = |i: usize| parameters.group(0).tensor(1 + i);
         assert_eq!(code[..1], table(0)[1..2]);
         assert_eq!(code[1..3], table(1)[2..4]);
         assert_eq!(code[3..], table(2)[3..6]);

@@ -67,8 +67,8 @@ impl<'a> Run<'a> {
         let group = self.model.parameters().group(layer + 1);
         let shape = Shape { rows: self.batch.rows, len: self.batch.len, mask: self.batch.mask.as_deref() };
         let rotations = match config.attn_layers[layer] {
-            Kind::Lsh => &self.rotations[config.lsh_index(layer)][..],
-            Kind::Local | Kind::Full => &[],
+            Kind::Lsh => Cow::Borrowed(&self.rotations[config.lsh_index(layer)][..]),
+            Kind::Local | Kind::Full => Cow::Borrowed(&[][..]),
         };
         Block {
             f: Attention::new(config, group, layer, shape, rotations, self.pass),
@@ -108,7 +108,7 @@ pub(crate) fn draw_rotations(config: &Config, rounds: usize) -> Vec<Vec<Rotation
     layers.map(|layer| (0..config.num_attention_heads).map(|head| draw(layer, head)).collect()).collect()
 }
 
-fn check_rotations(config: &Config, given: &[Vec<Rotations>]) -> Result<()> {
+pub(crate) fn check_rotations(config: &Config, given: &[Vec<Rotations>]) -> Result<()> {
     let layers = config.attn_layers.iter().filter(|&&kind| kind == Kind::Lsh).count();
     let heads = config.num_attention_heads;
     if given.len() == layers && given.iter().all(|layer| layer.len() == heads) {

@@ -8,19 +8,21 @@ mod feed_forward;
 
 use reformer_reversible::Coupling;
 
-pub(crate) use attention::{Attention, Kernel, group_rows};
-pub(crate) use feed_forward::{FeedForward, piece as feed_forward_piece};
+pub use attention::Attention;
+pub(crate) use attention::{Kernel, group_rows};
+pub use feed_forward::FeedForward;
+pub(crate) use feed_forward::piece as feed_forward_piece;
 
 /// A block: two half-residual couplings.
-pub(crate) type Block<'a> = Coupling<Attention<'a>, FeedForward<'a>>;
+pub type Block<'a> = Coupling<Attention<'a>, FeedForward<'a>>;
 
 /// The rows that a pass works on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape<'a> {
+pub struct Shape<'a> {
     /// Batch rows.
-    pub(crate) rows: usize,
+    pub rows: usize,
     /// Tokens of each.
-    pub(crate) len: usize,
+    pub len: usize,
     /// `[rows·len]`, `false` for padding.
-    pub(crate) mask: Option<&'a [bool]>,
+    pub mask: Option<&'a [bool]>,
 }

@@ -3,7 +3,7 @@
 use reformer_lsh::BucketCount;
 use reformer_tensor::activation::Activation;
 
-use super::fields::{Buckets, Fields, PositionKind};
+use super::fields::{AxialCombine, Buckets, Fields, PositionKind};
 use crate::error::{ModelError, Result};
 
 /// Checks every field; gives the parsed activation and bucket count.
@@ -98,6 +98,13 @@ fn positions(f: &Fields) -> Result<()> {
             if dims.len() != shape.len() {
                 let expected = format!("{} numbers, one per factor of axial_pos_shape {shape:?}", shape.len());
                 return Err(ModelError::config("axial_pos_embds_dim", format!("{dims:?}"), expected));
+            }
+            if f.axial_pos_combine == AxialCombine::Sum {
+                if dims.iter().any(|&d| d != f.hidden_size) {
+                    let expected = format!("hidden_size {} for every axis, as axial_pos_combine is \"sum\"", f.hidden_size);
+                    return Err(ModelError::config("axial_pos_embds_dim", format!("{dims:?}"), expected));
+                }
+                return Ok(());
             }
             let sum = dims.iter().fold(0usize, |a, &b| a.saturating_add(b));
             if dims.contains(&0) || sum != f.hidden_size {

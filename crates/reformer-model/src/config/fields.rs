@@ -40,6 +40,26 @@ pub enum ChunkWrap {
     Bounded,
 }
 
+/// How the tables of the position axes become one encoding (`axial_pos_combine`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AxialCombine {
+    /// Side by side; the widths sum to `hidden_size`. Hugging Face's, and trax's.
+    Concat,
+    /// Added up; every table is `hidden_size` wide. The default of reformer-pytorch.
+    Sum,
+}
+
+/// How the shared query-key vector becomes a key (`lsh_key_norm`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyNormKind {
+    /// `x/√(mean(x²) + 1e-6)/√d`: Hugging Face and trax.
+    Rms,
+    /// `x/‖x‖` with scores times `1/√d`: reformer-pytorch.
+    UnitScaled,
+}
+
 /// `num_buckets`: one number or its factors.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
@@ -196,8 +216,12 @@ fields! {
     lsh_duplicate_correction: bool = false, "true or false";
     /// Ours: chunks wrap around the sorted list or stop at a round's ends.
     lsh_chunk_wrap: ChunkWrap = ChunkWrap::Circular, "\"circular\" or \"bounded\"";
+    /// Ours: how keys are made of the shared vectors.
+    lsh_key_norm: KeyNormKind = KeyNormKind::Rms, "\"rms\" or \"unit_scaled\"";
     /// Ours: LSH layers attend exactly up to this length (null: one chunk, or two with `lsh_same_bucket_only`).
     lsh_exact_below: Option<usize> = None, "an integer >= 0 or null";
+    /// Ours: how the position axes' tables are combined.
+    axial_pos_combine: AxialCombine = AxialCombine::Concat, "\"concat\" or \"sum\"";
     /// Ours: how positions enter (null: by `axial_pos_embds`).
     position_embedding_type: Option<PositionKind> = None, "\"axial\", \"learned\", \"sinusoidal\" or null";
     /// Ours: add `lm_head.bias` (null: as the transformers that wrote the file).

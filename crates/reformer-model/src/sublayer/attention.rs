@@ -14,6 +14,8 @@
 //! Batch rows are processed in groups of about 4,096 tokens, so that the working set is one group's and does not grow
 //! with the batch.
 
+use std::borrow::Cow;
+
 use reformer_attention::{
     Duplicates, FullConfig, Gradients, Inputs, KeyNorm, Keys, Layout, LocalConfig, LshConfig, Upstream, full_backward,
     full_forward, local_backward, local_forward, lsh_backward, lsh_forward,
@@ -26,7 +28,7 @@ use reformer_tensor::{
 };
 
 use crate::batch::Pass;
-use crate::config::{ChunkWrap, Config, Kind};
+use crate::config::{ChunkWrap, Config, KeyNormKind, Kind};
 use crate::error::{ModelError, Result};
 use crate::parameters::Group;
 
@@ -36,7 +38,8 @@ const BETA: usize = 1;
 const PROJECTIONS: usize = 2;
 
 /// A block's attention under a pass.
-pub(crate) struct Attention<'a> {
+#[derive(Debug)]
+pub struct Attention<'a> {
     config: &'a Config,
     group: &'a Group,
     kernel: Kernel,
@@ -44,7 +47,7 @@ pub(crate) struct Attention<'a> {
     len: usize,
     mask: Option<&'a [bool]>,
     /// One per head; empty if nothing hashes.
-    rotations: &'a [Rotations],
+    rotations: Cow<'a, [Rotations]>,
     /// Masks of probabilities and of the output.
     drop: Option<(Address, Address)>,
 }
@@ -67,7 +70,11 @@ impl Kernel {
     pub(crate) fn new(config: &Config, layer: usize, len: usize, instead: Option<Kind>) -> Self {
         let own = config.attn_layers[layer];
         let kind = if own == Kind::Lsh { instead.unwrap_or(own) } else { own };
-        let keys = if own == Kind::Lsh { Keys::Shared(KeyNorm::Rms) } else { Keys::Separate };
+        let norm = match config.lsh_key_norm {
+            KeyNormKind::Rms => KeyNorm::Rms,
+            KeyNormKind::UnitScaled => KeyNorm::UnitScaled,
+        };
+        let keys = if own == Kind::Lsh { Keys::Shared(norm) } else { Keys::Separate };
         let dropout = match own {
             Kind::Lsh => config.lsh_attention_probs_dropout_prob,
             Kind::Local | Kind::Full => config.local_attention_probs_dropout_prob,
@@ -91,7 +98,7 @@ impl Kernel {
                     causal_len: None,
                     same_bucket: config.lsh_same_bucket_only,
                     duplicates: if correct { Duplicates::Correct } else { Duplicates::Keep },
-                    keys: KeyNorm::Rms,
+                    keys: norm,
                     mask_queries,
                     unmaskable: 0,
                     dropout,
@@ -148,7 +155,7 @@ impl<'a> Attention<'a> {
         group: &'a Group,
         layer: usize,
         shape: super::Shape<'a>,
-        rotations: &'a [Rotations],
+        rotations: Cow<'a, [Rotations]>,
         pass: &Pass,
     ) -> Self {
         let kernel = Kernel::new(config, layer, shape.len, pass.attention);
@@ -372,8 +379,16 @@ fn gradients(projected: &mut [LeasedMatrix]) -> Gradients<'_> {
 }
 
 impl Kernel {
-    /// Bytes of the kernel's own scratch in the reverse pass.
-    pub(crate) fn working_set(&self, _config: &Config, _rows: usize, _len: usize, _threads: usize) -> usize {
-        0
+    /// Bytes of the kernel's own scratch in the reverse pass: tiles of a fixed size and, for each band (row and head)
+    /// at work, `D`, and with LSH the sorted order, its inverse and the codes of where a position meets others.
+    pub(crate) fn working_set(&self, config: &Config, rows: usize, len: usize) -> usize {
+        /// Bands at work: one a thread; the formula is for two threads, which more do not change by a per cent.
+        const AT_WORK: usize = 2;
+        let at_work = AT_WORK.min(rows * config.num_attention_heads);
+        let numbers = match self {
+            Self::Lsh(lsh) if !lsh.is_exact(len) => len * (1 + 3 * config.num_hashes),
+            _ => len,
+        };
+        at_work * numbers * size_of::<u32>()
     }
 }

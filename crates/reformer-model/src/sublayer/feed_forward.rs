@@ -32,7 +32,8 @@ const W2: usize = 4;
 const B2: usize = 5;
 
 /// A block's feed-forward layer under a pass.
-pub(crate) struct FeedForward<'a> {
+#[derive(Debug)]
+pub struct FeedForward<'a> {
     config: &'a Config,
     group: &'a Group,
     /// The first tensor of this sublayer in the group.
