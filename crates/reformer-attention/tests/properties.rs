@@ -1,0 +1,291 @@
+//! What must hold for any length, mask and bucketing; bad input; decoding.
+
+use proptest::prelude::*;
+use reformer_attention::{
+    ALONE, AttentionError, BucketMemory, Duplicates, FullConfig, Gradients, Inputs, KeyNorm, Keys, Layout,
+    LocalConfig, LshConfig, StepInputs, Upstream, full_backward, full_forward, full_step, local_forward,
+    local_step, lsh_backward, lsh_forward, lsh_step,
+};
+use reformer_lsh::{BucketCount, Buckets, Rotations, hash_vectors};
+use reformer_tensor::{Address, Cpu, Matrix, Purpose};
+
+fn normal(seed: u64, rows: usize, cols: usize) -> Matrix {
+    let mut x = Matrix::zeros(rows, cols);
+    Address::new(seed, Purpose::Test).fill_normal(x.as_mut_slice());
+    x
+}
+
+fn hash(cpu: &Cpu, x: &Matrix, layout: Layout, rounds: usize, tokens: Option<&[bool]>) -> Vec<Buckets> {
+    let rotations =
+        Rotations::draw(1, 0, 0, layout.head_dim, rounds, &BucketCount::new(&[8]).unwrap()).unwrap();
+    let of_band = |band: usize| {
+        let b = band / layout.heads;
+        let tokens = tokens.map(|t| &t[b * layout.len..(b + 1) * layout.len]);
+        hash_vectors(cpu, layout.band(x.view(), band), &rotations, tokens).unwrap()
+    };
+    (0..layout.bands()).map(of_band).collect()
+}
+
+/// `out, dqk, dv, z` of LSH attention.
+fn lsh(
+    cpu: &Cpu,
+    config: &LshConfig,
+    layout: Layout,
+    inputs: &Inputs<'_>,
+    buckets: &[Buckets],
+    dout: &Matrix,
+) -> [Matrix; 4] {
+    let zeros = || Matrix::zeros(layout.rows(), layout.cols());
+    let (mut out, mut dqk, mut dv) = (zeros(), zeros(), zeros());
+    let mut z = Matrix::zeros(layout.bands(), layout.len);
+    lsh_forward(cpu, config, layout, inputs, buckets, out.view_mut(), z.as_mut_slice()).unwrap();
+    let upstream = Upstream { out: out.view(), z: z.as_slice(), dout: dout.view() };
+    let into = Gradients { dq: dqk.view_mut(), dk: None, dv: dv.view_mut() };
+    lsh_backward(cpu, config, layout, inputs, buckets, &upstream, into).unwrap();
+    [out, dqk, dv, z]
+}
+
+fn full(cpu: &Cpu, config: &FullConfig, layout: Layout, inputs: &Inputs<'_>, dout: &Matrix) -> [Matrix; 4] {
+    let zeros = || Matrix::zeros(layout.rows(), layout.cols());
+    let (mut out, mut dqk, mut dv) = (zeros(), zeros(), zeros());
+    let mut z = Matrix::zeros(layout.bands(), layout.len);
+    full_forward(cpu, config, layout, inputs, out.view_mut(), z.as_mut_slice()).unwrap();
+    let upstream = Upstream { out: out.view(), z: z.as_slice(), dout: dout.view() };
+    let into = Gradients { dq: dqk.view_mut(), dk: None, dv: dv.view_mut() };
+    full_backward(cpu, config, layout, inputs, &upstream, into).unwrap();
+    [out, dqk, dv, z]
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    // Equal infinities are no distance.
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| if a == b { 0.0 } else { (a - b).abs() })
+        .fold(0.0, |m, e| if e > m || e.is_nan() { e } else { m })
+}
+
+/// `x` with `extra` rows of noise after the rows of every sequence.
+fn padded(x: &Matrix, len: usize, extra: usize, noise: f32) -> Matrix {
+    let batch = x.rows() / len;
+    Matrix::from_fn(batch * (len + extra), x.cols(), |i, j| {
+        let (b, t) = (i / (len + extra), i % (len + extra));
+        if t < len { x.row(b * len + t)[j] } else { noise * ((i * 31 + j * 17) % 13) as f32 - noise }
+    })
+}
+
+fn unpadded(x: &Matrix, len: usize, extra: usize) -> Matrix {
+    let batch = x.rows() / (len + extra);
+    Matrix::from_fn(batch * len, x.cols(), |i, j| x.row(i / len * (len + extra) + i % len)[j])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn padded_equals_unpadded_forward_and_gradient(
+        len in 1_usize..150, extra in 1_usize..40, rounds in 1_usize..5, chunk in 1_usize..20, causal: bool,
+        exact: bool, mask_queries: bool, seed: u64,
+    ) {
+        let cpu = Cpu::single();
+        let config = LshConfig {
+            causal, mask_queries, exact_below: if exact { 1000 } else { 0 }, ..LshConfig::paper(chunk)
+        };
+        let layout = Layout { batch: 2, len, heads: 1, head_dim: 6 };
+        let (qk, v, dout) = (normal(seed, 2 * len, 6), normal(!seed, 2 * len, 6), normal(seed ^ 9, 2 * len, 6));
+        let buckets = hash(&cpu, &qk, layout, rounds, None);
+        let plain = lsh(&cpu, &config, layout, &Inputs::shared(qk.view(), v.view()), &buckets, &dout);
+
+        let longer = Layout { len: len + extra, ..layout };
+        let tokens: Vec<bool> = (0..longer.rows()).map(|i| i % longer.len < len).collect();
+        let (qk, v) = (padded(&qk, len, extra, 3.0), padded(&v, len, extra, 5.0));
+        let dout = padded(&dout, len, extra, 0.0);
+        let buckets = hash(&cpu, &qk, longer, rounds, Some(&tokens));
+        let inputs = Inputs::shared(qk.view(), v.view()).with_tokens(Some(&tokens));
+        let [out, dqk, dv, z] = lsh(&cpu, &config, longer, &inputs, &buckets, &dout);
+        for (what, got, plain) in [("out", &out, &plain[0]), ("dqk", &dqk, &plain[1]), ("dv", &dv, &plain[2])] {
+            let off = distance(unpadded(got, len, extra).as_slice(), plain.as_slice());
+            prop_assert!(off < 2e-5, "{what} off by {off:e}");
+        }
+        for (i, z) in z.as_slice().iter().enumerate().filter(|(i, _)| i % longer.len >= len) {
+            prop_assert!(!mask_queries || *z == f32::NEG_INFINITY, "padded row {i} has z {z}");
+        }
+    }
+
+    #[test]
+    fn one_round_of_one_bucket_and_one_chunk_is_full_shared_attention(
+        len in 1_usize..300, extra in 0_usize..9, causal: bool, seed: u64,
+    ) {
+        let cpu = Cpu::single();
+        let layout = Layout { batch: 1, len, heads: 2, head_dim: 5 };
+        let (qk, v, dout) = (normal(seed, len, 10), normal(!seed, len, 10), normal(seed ^ 9, len, 10));
+        let inputs = Inputs::shared(qk.view(), v.view());
+        let config = LshConfig { causal, exact_below: 0, ..LshConfig::paper(len + extra) };
+        let buckets = vec![Buckets::given(1, len, 2, vec![1; len]).unwrap(); 2];
+        let chunked = lsh(&cpu, &config, layout, &inputs, &buckets, &dout);
+        let whole = full(&cpu, &FullConfig { causal, ..FullConfig::shared(KeyNorm::Rms) }, layout, &inputs, &dout);
+        for (a, b) in chunked.iter().zip(&whole) {
+            prop_assert!(distance(a.as_slice(), b.as_slice()) < 2e-5);
+        }
+    }
+
+    #[test]
+    fn any_length_and_bucketing_gives_finite_rows_that_average_values(
+        len in 1_usize..300, rounds in 1_usize..5, buckets in 1_usize..9, chunk in 1_usize..70, seed: u64,
+        same_bucket: bool, before in 0_usize..3, after in 0_usize..2, causal: bool, circular: bool, correct: bool,
+    ) {
+        let cpu = Cpu::new(2).unwrap();
+        let config = LshConfig {
+            same_bucket, causal, chunks_before: before, chunks_after: after, exact_below: 0,
+            wrap: if circular { reformer_attention::Wrap::Circular } else { reformer_attention::Wrap::Bounded },
+            duplicates: if correct { Duplicates::Correct } else { Duplicates::Keep },
+            ..LshConfig::paper(chunk)
+        };
+        let layout = Layout { batch: 1, len, heads: 1, head_dim: 3 };
+        let place = Address::new(seed, Purpose::Test);
+        let ids = (0..rounds * len).map(|e| place.bits(e as u64) % buckets as u32).collect();
+        let buckets = [Buckets::given(rounds, len, buckets, ids).unwrap()];
+        // Values of one make every row an average of ones.
+        let (qk, ones) = (normal(seed, len, 3), Matrix::from_fn(len, 3, |_, _| 1.0));
+        let [out, dqk, dv, z] = lsh(&cpu, &config, layout, &Inputs::shared(qk.view(), ones.view()), &buckets, &ones);
+        prop_assert!(out.as_slice().iter().all(|x| (x - 1.0).abs() < 1e-5));
+        prop_assert!(z.as_slice().iter().all(|z| z.is_finite()));
+        // … whose loss does not depend on the scores, and shares its gradient among the values.
+        prop_assert!(dqk.as_slice().iter().all(|x| x.abs() < 1e-4));
+        let total: f32 = dv.as_slice().iter().sum();
+        prop_assert!((total - 3.0 * len as f32).abs() < 1e-3 * len as f32, "{total}");
+    }
+
+    #[test]
+    fn a_step_is_the_last_row_of_the_forward_pass(
+        len in 1_usize..120, rounds in 1_usize..4, seed: u64, same_bucket: bool, keep: bool,
+    ) {
+        let cpu = Cpu::single();
+        let duplicates = if keep { Duplicates::Keep } else { Duplicates::Correct };
+        let layout = Layout { batch: 1, len, heads: 1, head_dim: 4 };
+        let (qk, v) = (normal(seed, len, 4), normal(!seed, len, 4));
+        let inputs = Inputs::shared(qk.view(), v.view());
+        let buckets = hash(&cpu, &qk, layout, rounds, None);
+        let memory = BucketMemory::of_prompt(&buckets[0]);
+        let (mut out, mut z, mut step) = (Matrix::zeros(len, 4), vec![0.0; len], [0.0; 4]);
+        let last = StepInputs { q: qk.row(len - 1), k: qk.view(), v: v.view() };
+
+        // No bucket is longer than a chunk of len, whether chunked or exact.
+        for exact_below in [0, len] {
+            let config = LshConfig { same_bucket, duplicates, exact_below, ..LshConfig::paper(len) };
+            lsh_forward(&cpu, &config, layout, &inputs, &buckets, out.view_mut(), &mut z).unwrap();
+            lsh_step(&config, &last, &memory, &mut step).unwrap();
+            prop_assert!(distance(&step, out.row(len - 1)) < 1e-5);
+        }
+        for keys in [Keys::Separate, Keys::Shared(KeyNorm::UnitScaled)] {
+            let mut inputs = inputs;
+            inputs.k = (keys == Keys::Separate).then(|| qk.view());
+            let config = LocalConfig { keys, ..LocalConfig::causal(7) };
+            local_forward(&cpu, &config, layout, &inputs, out.view_mut(), &mut z).unwrap();
+            local_step(&config, &last, &mut step).unwrap();
+            prop_assert!(distance(&step, out.row(len - 1)) < 1e-5);
+            let config = FullConfig { keys, ..FullConfig::causal() };
+            full_forward(&cpu, &config, layout, &inputs, out.view_mut(), &mut z).unwrap();
+            full_step(&config, &last, &mut step).unwrap();
+            prop_assert!(distance(&step, out.row(len - 1)) < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn the_first_row_takes_its_own_value_exactly() {
+    let cpu = Cpu::single();
+    let layout = Layout { batch: 1, len: 20, heads: 1, head_dim: 4 };
+    let (qk, v) = (normal(1, 20, 4), normal(2, 20, 4));
+    let buckets = hash(&cpu, &qk, layout, 4, None);
+    let inputs = Inputs::shared(qk.view(), v.view());
+    for config in [LshConfig::paper(4), LshConfig::hugging_face(4), LshConfig::lucid(4)] {
+        let [out, _, dv, z] = lsh(&cpu, &config, layout, &inputs, &buckets, &v);
+        assert_eq!((out.row(0), z.as_slice()[0]), (v.row(0), ALONE));
+        assert!(dv.as_slice().iter().all(|x| x.is_finite()));
+    }
+}
+
+#[test]
+fn nan_and_infinity_are_reported_with_their_place() {
+    let cpu = Cpu::new(2).unwrap();
+    let layout = Layout { batch: 1, len: 600, heads: 2, head_dim: 4 };
+    let good = normal(1, 600, 8);
+    let buckets = hash(&cpu, &good, layout, 1, None);
+    let (mut out, mut z) = (Matrix::zeros(600, 8), vec![0.0; 1200]);
+    for (value, row, col) in [(f32::NAN, 577, 6), (f32::INFINITY, 3, 0), (f32::NEG_INFINITY, 255, 7)] {
+        let mut bad = good.clone();
+        bad.row_mut(row)[col] = value;
+        let inputs = Inputs::shared(good.view(), bad.view());
+        let error =
+            lsh_forward(&cpu, &LshConfig::paper(8), layout, &inputs, &buckets, out.view_mut(), &mut z);
+        let Err(AttentionError::NonFinite { what, row: r, col: c, .. }) = error else { panic!("{error:?}") };
+        assert_eq!((what, r, c), ("v", row, col));
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_both_sizes() {
+    let cpu = Cpu::single();
+    let layout = Layout { batch: 1, len: 10, heads: 2, head_dim: 4 };
+    let x = normal(1, 10, 8);
+    let (mut out, mut z) = (Matrix::zeros(10, 8), vec![0.0; 20]);
+    let inputs = Inputs::shared(x.view(), x.view());
+    let config = LshConfig { exact_below: 0, ..LshConfig::paper(4) };
+    let mut refuse = |config: &LshConfig, layout, inputs: &Inputs<'_>, buckets: &[Buckets], z: &mut [f32]| {
+        lsh_forward(&cpu, config, layout, inputs, buckets, out.view_mut(), z).unwrap_err().to_string()
+    };
+    let buckets = hash(&cpu, &x, layout, 2, None);
+    let message = refuse(&config, Layout { len: 11, ..layout }, &inputs, &buckets, &mut z);
+    assert!(message.contains("cover 10 positions, expected 11"), "{message}");
+    let message = refuse(&config, layout, &inputs, &buckets[..1], &mut z);
+    assert!(message.contains("has 1 entries, expected 2"), "{message}");
+    let message = refuse(&config, layout, &inputs, &buckets, &mut [0.0; 3]);
+    assert!(message.contains("z has 3 entries, expected 20"), "{message}");
+    let message = refuse(&LshConfig { chunk_length: 0, ..config }, layout, &inputs, &buckets, &mut z);
+    assert!(message.contains("lsh_attn_chunk_length is 0, expected at least 1"), "{message}");
+    let message = refuse(&LshConfig { dropout: 1.0, ..config }, layout, &inputs, &buckets, &mut z);
+    assert!(message.contains("expected in [0, 1)"), "{message}");
+    let message = refuse(&config, layout, &inputs.with_tokens(Some(&[true; 9])), &buckets, &mut z);
+    assert!(message.contains("token mask has 9 entries, expected 10"), "{message}");
+    let separate = Inputs::separate(x.view(), x.view(), x.view());
+    assert!(refuse(&config, layout, &separate, &buckets, &mut z).contains("shares queries and keys"));
+    let short = normal(1, 9, 8);
+    let message = refuse(&config, layout, &Inputs::shared(x.view(), short.view()), &buckets, &mut z);
+    assert!(message.contains("v is 9 x 8, expected 10 x 8"), "{message}");
+    let mut uneven = buckets.clone();
+    uneven[1] = Buckets::given(1, 10, 8, vec![0; 10]).unwrap();
+    let message = refuse(&config, layout, &inputs, &uneven, &mut z);
+    assert!(message.contains("head 1 have 1 rounds, those of head 0 have 2"), "{message}");
+}
+
+#[test]
+fn a_sequence_of_no_positions_is_nothing_to_do() {
+    let cpu = Cpu::single();
+    let layout = Layout { batch: 3, len: 0, heads: 2, head_dim: 4 };
+    let x = Matrix::zeros(0, 8);
+    let inputs = Inputs::shared(x.view(), x.view());
+    let [out, ..] = lsh(&cpu, &LshConfig::paper(4), layout, &inputs, &[], &x);
+    assert!(out.as_slice().is_empty());
+    let none = Matrix::zeros(0, 4);
+    let step = StepInputs { q: &[0.0; 4], k: none.view(), v: none.view() };
+    assert!(full_step(&FullConfig::causal(), &step, &mut [0.0; 4]).is_err());
+}
+
+#[test]
+fn a_pair_that_meets_in_every_round_counts_once_with_correction() {
+    // Two positions always together, two rounds; the second row sees the first only.
+    let cpu = Cpu::single();
+    let layout = Layout { batch: 1, len: 3, heads: 1, head_dim: 2 };
+    let x = normal(5, 3, 2);
+    let inputs = Inputs::shared(x.view(), x.view());
+    // Position 2 meets 0 in both rounds and 1 in the first.
+    let buckets = [Buckets::given(2, 3, 2, vec![0, 0, 0, 0, 1, 0]).unwrap()];
+    let corrected = LshConfig { exact_below: 0, ..LshConfig::paper(3) };
+    let [out, ..] = lsh(&cpu, &corrected, layout, &inputs, &buckets, &x);
+    let everything = full(&cpu, &FullConfig::shared(KeyNorm::Rms), layout, &inputs, &x);
+    assert!(distance(out.row(2), everything[0].row(2)) < 1e-6);
+    let kept = LshConfig { duplicates: Duplicates::Keep, ..corrected };
+    let [out, ..] = lsh(&cpu, &kept, layout, &inputs, &buckets, &x);
+    assert!(distance(out.row(2), everything[0].row(2)) > 1e-3, "kept duplicates weigh twice");
+}
