@@ -6,7 +6,22 @@
 //!
 //! 20,000 vectors in 200 clouds of directions are hashed into tables; each of 500 queries is compared only with the
 //! vectors that share a bucket with it in some round. Recall@10 is the part of the 10 true neighbours that it finds.
-//! More rounds: more found, more compared. More buckets: the opposite.
+//! More rounds: more found, more compared. More buckets: the opposite. It prints:
+//!
+//! ```text
+//! buckets  rounds  recall@10  compared
+//!      16       1      0.515      6.9%
+//!      16       4      0.949     23.8%
+//!      16      16      1.000     63.2%
+//!      64       1      0.404      2.1%
+//!      64       4      0.869      7.1%
+//!      64      16      1.000     24.5%
+//!     256       1      0.354      0.7%
+//!     256       4      0.818      2.5%
+//!     256      16      0.998      8.9%
+//! ```
+//!
+//! and the times. Exact search, one large product, is fast at this size; the table pays as the base grows.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 

@@ -6,7 +6,20 @@
 //!
 //! FOLDER holds `t10k-images-idx3-ubyte.gz` and `t10k-labels-idx1-ubyte.gz` (10,000 images; Debian's package
 //! dataset-fashion-mnist has them); without it, `$REFORMER_DATA/images`. The first 9,000 are learnt, the last 1,000
-//! tested.
+//! tested. It prints (52 s of processor time; the two cores were shared with other work, hence the seconds shown):
+//!
+//! ```text
+//! 20170 parameters, 4 blocks; 9000 images to learn, 1000 to test
+//! epoch  1: loss 1.021, test loss 0.744, test accuracy 72.5 %, 21 s
+//! epoch  2: loss 0.655, test loss 0.574, test accuracy 79.1 %, 42 s
+//! epoch  3: loss 0.546, test loss 0.593, test accuracy 78.5 %, 57 s
+//! epoch  4: loss 0.475, test loss 0.501, test accuracy 82.8 %, 80 s
+//! epoch  5: loss 0.432, test loss 0.449, test accuracy 83.8 %, 96 s
+//! epoch  6: loss 0.387, test loss 0.431, test accuracy 84.0 %, 115 s
+//! all blocks there and back: off by 3.4e-7 of the largest activation
+//! ```
+//!
+//! 24 channels and 10 epochs reach 88.3 % in four times the processor time.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
@@ -18,9 +31,9 @@ use reformer_tensor::Cpu;
 use revnet::{images::Set, network::RevNet};
 
 const DEPTH: usize = 4;
-const CHANNELS: usize = 24;
+const CHANNELS: usize = 16;
 const BATCH: usize = 50;
-const EPOCHS: u64 = 10;
+const EPOCHS: u64 = 6;
 const RATE: f32 = 4e-3;
 
 fn main() -> Result<(), Box<dyn Error>> {
