@@ -51,19 +51,35 @@ impl Batch {
         check_tokens(config, &self.inputs, self.rows, self.len, self.mask.as_deref())?;
         check_count("targets", self.targets.len(), self.rows, self.len)?;
         check_count("weights", self.weights.len(), self.rows, self.len)?;
-        let wrong = self.targets.iter().zip(&self.weights).position(|(&t, &w)| w != 0.0 && t as usize >= config.vocab_size);
+        let wrong = self
+            .targets
+            .iter()
+            .zip(&self.weights)
+            .position(|(&t, &w)| w != 0.0 && t as usize >= config.vocab_size);
         match wrong {
-            Some(index) => Err(ModelError::Token { id: self.targets[index], index, vocab_size: config.vocab_size }),
+            Some(index) => {
+                Err(ModelError::Token { id: self.targets[index], index, vocab_size: config.vocab_size })
+            }
             None => Ok(()),
         }
     }
 }
 
 /// Checks ids and their shape; an empty input is an error, one token is not.
-pub(crate) fn check_tokens(config: &Config, ids: &[u32], rows: usize, len: usize, mask: Option<&[bool]>) -> Result<()> {
+pub(crate) fn check_tokens(
+    config: &Config,
+    ids: &[u32],
+    rows: usize,
+    len: usize,
+    mask: Option<&[bool]>,
+) -> Result<()> {
     if rows == 0 || len == 0 {
         let got = format!("{rows} rows of {len} tokens");
-        return Err(ModelError::Shape { what: "input", got, expected: "at least one row of one token".into() });
+        return Err(ModelError::Shape {
+            what: "input",
+            got,
+            expected: "at least one row of one token".into(),
+        });
     }
     check_count("inputs", ids.len(), rows, len)?;
     if let Some(mask) = mask {
@@ -80,7 +96,11 @@ fn check_count(what: &'static str, got: usize, rows: usize, len: usize) -> Resul
     if got == rows * len {
         return Ok(());
     }
-    Err(ModelError::Shape { what, got: format!("{got} values"), expected: format!("{rows} rows x {len} = {}", rows * len) })
+    Err(ModelError::Shape {
+        what,
+        got: format!("{got} values"),
+        expected: format!("{rows} rows x {len} = {}", rows * len),
+    })
 }
 
 /// How to run a pass. Every random number of it comes from `(seed, step, layer, purpose)`.

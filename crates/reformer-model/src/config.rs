@@ -58,7 +58,8 @@ impl Config {
 
     /// Parses the text of a `config.json`.
     pub fn from_json(text: &str) -> Result<Self> {
-        let value: serde_json::Value = serde_json::from_str(text).map_err(|e| ModelError::ConfigSyntax(e.to_string()))?;
+        let value: serde_json::Value =
+            serde_json::from_str(text).map_err(|e| ModelError::ConfigSyntax(e.to_string()))?;
         let serde_json::Value::Object(map) = value else {
             return Err(ModelError::ConfigSyntax(format!("found {value}")));
         };
@@ -67,7 +68,8 @@ impl Config {
 
     /// The text of a `config.json`: Hugging Face's keys, ours, then the unknown ones that came in.
     pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(&self.fields.to_map()).expect("a map of plain values serialises");
+        let mut text =
+            serde_json::to_string_pretty(&self.fields.to_map()).expect("a map of plain values serialises");
         text.push('\n');
         text
     }

@@ -6,7 +6,9 @@
 //! ```
 
 use reformer_reversible::Streams;
-use reformer_tensor::{Address, Cpu, Matrix, Purpose, View, ViewMut, dropout, elementwise, embedding as table};
+use reformer_tensor::{
+    Address, Cpu, Matrix, Purpose, View, ViewMut, dropout, elementwise, embedding as table,
+};
 
 use crate::batch::{Batch, Pass};
 use crate::config::Config;

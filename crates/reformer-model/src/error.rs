@@ -35,7 +35,9 @@ pub enum ModelError {
         key: &'static str,
     },
     /// A token id is outside the vocabulary.
-    #[error("token id {id} at index {index} is outside the vocabulary of {vocab_size}; is this the model's own tokenizer?")]
+    #[error(
+        "token id {id} at index {index} is outside the vocabulary of {vocab_size}; is this the model's own tokenizer?"
+    )]
     Token {
         /// The id.
         id: u32,

@@ -16,8 +16,8 @@ use std::ops::Range;
 
 use reformer_reversible::Streams;
 use reformer_tensor::{
-    Address, Cpu, LeasedMatrix, Matrix, Purpose, View, ViewMut, Write, bias, cross_entropy, dropout, layer_norm, matmul, matmul_nt,
-    matmul_tn, softmax,
+    Address, Cpu, LeasedMatrix, Matrix, Purpose, View, ViewMut, Write, bias, cross_entropy, dropout,
+    layer_norm, matmul, matmul_nt, matmul_tn, softmax,
 };
 
 use crate::batch::{Batch, LossReport, Pass};
@@ -126,7 +126,13 @@ impl<'a> Head<'a> {
                     let dwords = ViewMut::new(words.tensor_mut(embedding::WORDS), vocab, h);
                     matmul_tn(cpu, logits.view(), halves.view(), Write::Add, dwords);
                     let (left, right) = (0..h, h..2 * h);
-                    matmul(cpu, logits.view(), self.decoder, Write::Overwrite, dn.view_mut().columns_mut(left));
+                    matmul(
+                        cpu,
+                        logits.view(),
+                        self.decoder,
+                        Write::Overwrite,
+                        dn.view_mut().columns_mut(left),
+                    );
                     for i in 0..rows.len() {
                         dn.row_mut(i).copy_within(0..h, right.start);
                     }
@@ -141,7 +147,8 @@ impl<'a> Head<'a> {
             }
             let mut dpair = cpu.workspace.take_matrix_zeroed(rows.len(), 2 * h);
             let norms = [ranges[head::GAMMA].clone(), ranges[head::BETA].clone()];
-            let [dgamma, dbeta] = gradient.data_mut().get_disjoint_mut(norms).expect("tensors do not overlap");
+            let [dgamma, dbeta] =
+                gradient.data_mut().get_disjoint_mut(norms).expect("tensors do not overlap");
             let (gamma, eps) = (self.group.tensor(head::GAMMA), self.config.layer_norm_eps as f32);
             layer_norm::backward(cpu, pair.view(), gamma, eps, dn.view(), dpair.view_mut(), dgamma, dbeta);
             for (i, &row) in rows.iter().enumerate() {
@@ -183,13 +190,7 @@ impl<'a> Head<'a> {
         normed
     }
 
-    fn normed(
-        &self,
-        cpu: &Cpu,
-        streams: &Streams<Matrix>,
-        rows: &[usize],
-        index: usize,
-    ) -> LeasedMatrix {
+    fn normed(&self, cpu: &Cpu, streams: &Streams<Matrix>, rows: &[usize], index: usize) -> LeasedMatrix {
         let pair = self.pair(cpu, streams, rows);
         self.norm(cpu, pair.view(), index)
     }

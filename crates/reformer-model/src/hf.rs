@@ -36,7 +36,8 @@ pub(crate) fn load(dir: &Path) -> Result<(Config, Parameters)> {
 pub(crate) fn load_config(dir: &Path) -> Result<Config> {
     let path = dir.join(CONFIG);
     let bytes = std::fs::read(&path).map_err(|e| ModelError::io(&path, "read", e))?;
-    let text = String::from_utf8(bytes).map_err(|e| ModelError::ConfigSyntax(format!("{}: {e}", path.display())))?;
+    let text =
+        String::from_utf8(bytes).map_err(|e| ModelError::ConfigSyntax(format!("{}: {e}", path.display())))?;
     Config::from_json(&text)
 }
 

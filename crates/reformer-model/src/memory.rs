@@ -45,7 +45,8 @@ impl MemoryEstimate {
         let tokens = rows * len;
         let sizes = GroupSizes::of(config);
         let lsh_layers = config.attn_layers.iter().filter(|&&kind| kind == Kind::Lsh).count();
-        let attention = (0..config.layers()).map(|layer| attention_working_set(config, layer, rows, len)).max();
+        let attention =
+            (0..config.layers()).map(|layer| attention_working_set(config, layer, rows, len)).max();
         Self {
             parameters: sizes.total,
             gradients: sizes.total + sizes.embeddings + sizes.head.max(sizes.largest_block),

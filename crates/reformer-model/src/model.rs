@@ -160,15 +160,7 @@ impl Model {
         pass: &'a Pass,
     ) -> Result<(Run<'a>, Streams<Matrix>)> {
         check_tokens(&self.config, ids, rows, len, mask)?;
-        let batch = Batch {
-            rows,
-            len,
-            inputs: ids.to_vec(),
-            targets: vec![0; ids.len()],
-            weights: vec![0.0; ids.len()],
-            mask: mask.map(<[bool]>::to_vec),
-        };
-        let run = Run::of(self, Cow::Owned(batch), pass)?;
+        let run = Run::of_ids(self, ids, rows, len, mask, pass)?;
         let streams = run.streams(cpu)?;
         Ok((run, streams))
     }

@@ -165,7 +165,9 @@ impl Parameters {
                 } as f32;
                 let tensor = group.tensor_mut(i);
                 address.fill_normal(tensor);
-                tensor.iter_mut().for_each(|w| *w *= std);
+                for w in tensor {
+                    *w *= std;
+                }
             }
         }
         parameters
@@ -262,11 +264,17 @@ fn embedding_specs(config: &Config) -> Vec<TensorSpec> {
     match config.positions() {
         PositionKind::Axial => {
             let axes = config.axial_pos_shape.len();
-            for (i, (&size, &width)) in config.axial_pos_shape.iter().zip(&config.axial_pos_embds_dim).enumerate() {
+            for (i, (&size, &width)) in
+                config.axial_pos_shape.iter().zip(&config.axial_pos_embds_dim).enumerate()
+            {
                 let mut shape = vec![1; axes];
                 shape[i] = size;
                 shape.push(width);
-                specs.add(format!("reformer.embeddings.position_embeddings.weights.{i}"), &shape, Init::Axial);
+                specs.add(
+                    format!("reformer.embeddings.position_embeddings.weights.{i}"),
+                    &shape,
+                    Init::Axial,
+                );
             }
         }
         PositionKind::Learned => {
@@ -348,7 +356,9 @@ mod tests {
         assert!((spread("reformer.embeddings.word_embeddings.weight") / 0.02 - 1.0).abs() < 0.05);
         assert!((spread("reformer.embeddings.position_embeddings.weights.1") / 0.5 - 1.0).abs() < 0.05);
         let scaled = 0.02 / 12f64.sqrt();
-        assert!((spread("reformer.encoder.layers.5.attention.output.dense.weight") / scaled - 1.0).abs() < 0.05);
+        assert!(
+            (spread("reformer.encoder.layers.5.attention.output.dense.weight") / scaled - 1.0).abs() < 0.05
+        );
         assert_eq!(spread("reformer.encoder.layer_norm.weight"), 1.0);
         assert_eq!(spread("lm_head.bias"), 0.0);
     }

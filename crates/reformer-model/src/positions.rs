@@ -118,7 +118,10 @@ impl<'a> Positions<'a> {
     }
 
     /// Per factor: its number, the elements of its table row, the columns they fill.
-    fn axial(&self, position: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>, std::ops::Range<usize>)> {
+    fn axial(
+        &self,
+        position: usize,
+    ) -> impl Iterator<Item = (usize, std::ops::Range<usize>, std::ops::Range<usize>)> {
         let (shape, dims) = (&self.config.axial_pos_shape, &self.config.axial_pos_embds_dim);
         let mut stride: usize = shape.iter().product();
         let mut column = 0;
@@ -141,7 +144,9 @@ impl<'a> Positions<'a> {
                 let last = *self.config.axial_pos_shape.last().expect("a checked shape has factors");
                 let mut factor = [1.0];
                 dropout::row(row, (position % last) as u64, &mut factor, rate);
-                code.iter_mut().for_each(|c| *c *= factor[0]);
+                for c in code {
+                    *c *= factor[0];
+                }
             }
             PositionKind::Learned => dropout::row(row, (position * code.len()) as u64, code, rate),
             PositionKind::Sinusoidal => {}
@@ -204,7 +209,8 @@ mod tests {
     fn backward_is_the_transpose_of_forward_with_dropout_too() {
         let (config, parameters) = three_factors();
         let cpu = Cpu::single();
-        let drop = Some(Dropout { rate: 0.3, address: Address::new(5, reformer_tensor::Purpose::PositionDropout) });
+        let drop =
+            Some(Dropout { rate: 0.3, address: Address::new(5, reformer_tensor::Purpose::PositionDropout) });
         // <dx, forward(w)> = <backward(dx), w> for a linear map; 2 rows of 23 tokens.
         let mut x = Matrix::zeros(46, 6);
         let positions = Positions::new(&config, parameters.group(0));
@@ -212,8 +218,10 @@ mod tests {
         let dx = Matrix::from_fn(46, 6, |i, j| ((i * 7 + j * 3) % 11) as f32 - 5.0);
         let mut gradient = parameters.group(0).zeros_like();
         positions.backward(23, &dx, drop, &mut gradient);
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
-        let (left, right) = (dot(x.as_slice(), dx.as_slice()), dot(gradient.data(), parameters.group(0).data()));
+        let dot =
+            |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+        let (left, right) =
+            (dot(x.as_slice(), dx.as_slice()), dot(gradient.data(), parameters.group(0).data()));
         assert!((left - right).abs() < 1e-5 * left.abs().max(1.0), "{left} {right}");
         assert!(x.as_slice().contains(&0.0), "something was dropped");
     }

@@ -29,8 +29,28 @@ impl<'a> Run<'a> {
         Self::of(model, Cow::Borrowed(batch), pass)
     }
 
+    /// Ids without targets, already checked.
+    pub(crate) fn of_ids(
+        model: &'a Model,
+        ids: &[u32],
+        rows: usize,
+        len: usize,
+        mask: Option<&[bool]>,
+        pass: &'a Pass,
+    ) -> Result<Self> {
+        let batch = Batch {
+            rows,
+            len,
+            inputs: ids.to_vec(),
+            targets: vec![0; ids.len()],
+            weights: vec![0.0; ids.len()],
+            mask: mask.map(<[bool]>::to_vec),
+        };
+        Self::of(model, Cow::Owned(batch), pass)
+    }
+
     /// For a batch already checked.
-    pub(crate) fn of(model: &'a Model, batch: Cow<'a, Batch>, pass: &'a Pass) -> Result<Self> {
+    fn of(model: &'a Model, batch: Cow<'a, Batch>, pass: &'a Pass) -> Result<Self> {
         let config = model.config();
         let rotations: Cow<'a, [Vec<Rotations>]> = match (&pass.rotations, pass.num_hashes) {
             (Some(given), _) => {

@@ -1,5 +1,7 @@
 //! This room's share of the reference fixtures; the whole walk is in the façade's `tests/parity`.
 
+#![expect(clippy::print_stdout, reason = "a line per fixture, shown on failure or with --nocapture")]
+
 #[path = "../../reformer-attention/tests/parity/fixture.rs"]
 mod fixture;
 #[path = "parity/mod.rs"]

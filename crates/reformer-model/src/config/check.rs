@@ -70,7 +70,11 @@ fn layers(f: &Fields) -> Result<()> {
         return Err(ModelError::config("attn_layers", "[]", "at least one of \"local\", \"lsh\", \"full\""));
     }
     if let Some(got) = f.num_hidden_layers.filter(|&n| n != layers) {
-        return Err(ModelError::config("num_hidden_layers", got, format!("{layers}, the length of attn_layers")));
+        return Err(ModelError::config(
+            "num_hidden_layers",
+            got,
+            format!("{layers}, the length of attn_layers"),
+        ));
     }
     for (key, chunks) in [
         ("lsh_num_chunks_before", f.lsh_num_chunks_before),
@@ -90,18 +94,30 @@ fn positions(f: &Fields) -> Result<()> {
         PositionKind::Axial => {
             let (shape, dims) = (&f.axial_pos_shape, &f.axial_pos_embds_dim);
             if shape.is_empty() || shape.contains(&0) {
-                return Err(ModelError::config("axial_pos_shape", format!("{shape:?}"), "one or more positive sizes"));
+                return Err(ModelError::config(
+                    "axial_pos_shape",
+                    format!("{shape:?}"),
+                    "one or more positive sizes",
+                ));
             }
             if shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b)).is_none_or(|p| p >= 1 << 31) {
-                return Err(ModelError::config("axial_pos_shape", format!("{shape:?}"), "a product below 2147483648"));
+                return Err(ModelError::config(
+                    "axial_pos_shape",
+                    format!("{shape:?}"),
+                    "a product below 2147483648",
+                ));
             }
             if dims.len() != shape.len() {
-                let expected = format!("{} numbers, one per factor of axial_pos_shape {shape:?}", shape.len());
+                let expected =
+                    format!("{} numbers, one per factor of axial_pos_shape {shape:?}", shape.len());
                 return Err(ModelError::config("axial_pos_embds_dim", format!("{dims:?}"), expected));
             }
             if f.axial_pos_combine == AxialCombine::Sum {
                 if dims.iter().any(|&d| d != f.hidden_size) {
-                    let expected = format!("hidden_size {} for every axis, as axial_pos_combine is \"sum\"", f.hidden_size);
+                    let expected = format!(
+                        "hidden_size {} for every axis, as axial_pos_combine is \"sum\"",
+                        f.hidden_size
+                    );
                     return Err(ModelError::config("axial_pos_embds_dim", format!("{dims:?}"), expected));
                 }
                 return Ok(());
@@ -109,11 +125,19 @@ fn positions(f: &Fields) -> Result<()> {
             let sum = dims.iter().fold(0usize, |a, &b| a.saturating_add(b));
             if dims.contains(&0) || sum != f.hidden_size {
                 let expected = format!("positive widths that sum to hidden_size {}", f.hidden_size);
-                return Err(ModelError::config("axial_pos_embds_dim", format!("{dims:?}, sum {sum}"), expected));
+                return Err(ModelError::config(
+                    "axial_pos_embds_dim",
+                    format!("{dims:?}, sum {sum}"),
+                    expected,
+                ));
             }
         }
         PositionKind::Sinusoidal if !f.hidden_size.is_multiple_of(2) => {
-            return Err(ModelError::config("hidden_size", f.hidden_size, "an even number with sinusoidal positions"));
+            return Err(ModelError::config(
+                "hidden_size",
+                f.hidden_size,
+                "an even number with sinusoidal positions",
+            ));
         }
         PositionKind::Learned | PositionKind::Sinusoidal => {}
     }
@@ -122,7 +146,11 @@ fn positions(f: &Fields) -> Result<()> {
 
 fn tokens(f: &Fields) -> Result<()> {
     if let Some(id) = f.pad_token_id.filter(|&id| id as usize >= f.vocab_size) {
-        return Err(ModelError::config("pad_token_id", id, format!("an id below vocab_size {}", f.vocab_size)));
+        return Err(ModelError::config(
+            "pad_token_id",
+            id,
+            format!("an id below vocab_size {}", f.vocab_size),
+        ));
     }
     Ok(())
 }
@@ -146,7 +174,9 @@ fn buckets(f: &Fields) -> Result<BucketCount> {
     };
     match &f.num_buckets {
         Some(Buckets::Single(count)) => BucketCount::new(&[*count]).map_err(|_| refuse(count.to_string())),
-        Some(Buckets::Factored(factors)) => BucketCount::new(factors).map_err(|_| refuse(format!("{factors:?}"))),
+        Some(Buckets::Factored(factors)) => {
+            BucketCount::new(factors).map_err(|_| refuse(format!("{factors:?}")))
+        }
         None => {
             let longest = match f.resolved_positions() {
                 PositionKind::Axial => f.axial_pos_shape.iter().product(),

@@ -33,7 +33,10 @@ mod tests {
     #[test]
     fn bare_names_get_the_prefix_and_constants_are_passed_over() {
         assert_eq!(canonical("encoder.layer_norm.bias").unwrap(), "reformer.encoder.layer_norm.bias");
-        assert_eq!(canonical("reformer.encoder.layer_norm.bias").unwrap(), "reformer.encoder.layer_norm.bias");
+        assert_eq!(
+            canonical("reformer.encoder.layer_norm.bias").unwrap(),
+            "reformer.encoder.layer_norm.bias"
+        );
         assert_eq!(canonical("lm_head.bias").unwrap(), "lm_head.bias");
         assert_eq!(canonical("encoder.layers.0.attention.self_attention.self_mask_value_float16"), None);
     }

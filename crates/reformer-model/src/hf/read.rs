@@ -74,7 +74,8 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let table: serde_json::Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
     let map = table["weight_map"].as_object().ok_or_else(|| wrong("no \"weight_map\"".into()))?;
     let shards: Option<BTreeSet<&str>> = map.values().map(serde_json::Value::as_str).collect();
-    let shards = shards.ok_or_else(|| wrong("\"weight_map\" holds something that is not a file name".into()))?;
+    let shards =
+        shards.ok_or_else(|| wrong("\"weight_map\" holds something that is not a file name".into()))?;
     // A table is a stranger's text: it may name files of its own directory only.
     if let Some(name) = shards.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
         return Err(wrong(format!("\"{name}\" is not a plain file name")));
@@ -82,7 +83,13 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(shards.into_iter().map(|name| dir.join(name)).collect())
 }
 
-fn fill(path: &Path, name: &str, tensor: &TensorView<'_>, expected: &[usize], to: &mut Parameters) -> Result<()> {
+fn fill(
+    path: &Path,
+    name: &str,
+    tensor: &TensorView<'_>,
+    expected: &[usize],
+    to: &mut Parameters,
+) -> Result<()> {
     check_shape(path, name, tensor.shape(), expected)?;
     let out = to.find_mut(name).expect("the name came from these parameters");
     values(path, name, tensor, out)
@@ -102,10 +109,14 @@ fn values(path: &Path, name: &str, tensor: &TensorView<'_>, out: &mut [f32]) -> 
     match tensor.dtype() {
         Dtype::F32 => out.iter_mut().zip(data.as_chunks().0).for_each(|(w, &b)| *w = f32::from_le_bytes(b)),
         Dtype::F16 => {
-            out.iter_mut().zip(data.as_chunks().0).for_each(|(w, &b)| *w = half::f16::from_le_bytes(b).to_f32());
+            out.iter_mut()
+                .zip(data.as_chunks().0)
+                .for_each(|(w, &b)| *w = half::f16::from_le_bytes(b).to_f32());
         }
         Dtype::BF16 => {
-            out.iter_mut().zip(data.as_chunks().0).for_each(|(w, &b)| *w = half::bf16::from_le_bytes(b).to_f32());
+            out.iter_mut()
+                .zip(data.as_chunks().0)
+                .for_each(|(w, &b)| *w = half::bf16::from_le_bytes(b).to_f32());
         }
         other => {
             let got = format!("{other:?}");
@@ -119,6 +130,7 @@ fn values(path: &Path, name: &str, tensor: &TensorView<'_>, out: &mut [f32]) -> 
 fn check_tied(path: &Path, decoder: &[f32], config: &Config, parameters: &Parameters) -> Result<()> {
     let h = config.hidden_size;
     let (_, words) = parameters.find(names::WORDS).expect("every model has word embeddings");
-    let tied = decoder.chunks_exact(2 * h).zip(words.chunks_exact(h)).all(|(d, e)| d[..h] == *e && d[h..] == *e);
+    let tied =
+        decoder.chunks_exact(2 * h).zip(words.chunks_exact(h)).all(|(d, e)| d[..h] == *e && d[h..] == *e);
     if tied { Ok(()) } else { Err(ModelError::TiedDecoder { path: path.into() }) }
 }

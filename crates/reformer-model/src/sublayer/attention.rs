@@ -17,18 +17,19 @@
 use std::borrow::Cow;
 
 use reformer_attention::{
-    Duplicates, FullConfig, Gradients, Inputs, KeyNorm, Keys, Layout, LocalConfig, LshConfig, Upstream, full_backward,
-    full_forward, local_backward, local_forward, lsh_backward, lsh_forward,
+    Duplicates, FullConfig, Gradients, Inputs, KeyNorm, Keys, Layout, LocalConfig, LshConfig, Upstream,
+    full_backward, full_forward, local_backward, local_forward, lsh_backward, lsh_forward,
 };
 use reformer_lsh::{Buckets, Rotations, Wrap, hash_vectors};
 use reformer_reversible::Sublayer;
 use reformer_tensor::{
-    Address, Cpu, Lease, LeasedMatrix, Matrix, Purpose, View, ViewMut, Write, dropout, elementwise, layer_norm, matmul,
-    matmul_nt, matmul_tn,
+    Address, Cpu, Lease, LeasedMatrix, Matrix, Purpose, View, ViewMut, Write, dropout, elementwise,
+    layer_norm, matmul, matmul_nt, matmul_tn,
 };
 
 use crate::batch::Pass;
 use crate::config::{ChunkWrap, Config, KeyNormKind, Kind};
+use crate::decode::Seen;
 use crate::error::{ModelError, Result};
 use crate::parameters::Group;
 
@@ -121,7 +122,14 @@ impl Kernel {
                     dropout,
                 })
             }
-            Kind::Full => Self::Full(FullConfig { causal, causal_len: None, keys, mask_queries, unmaskable: 0, dropout }),
+            Kind::Full => Self::Full(FullConfig {
+                causal,
+                causal_len: None,
+                keys,
+                mask_queries,
+                unmaskable: 0,
+                dropout,
+            }),
         }
     }
 
@@ -215,16 +223,39 @@ impl<'a> Attention<'a> {
             .collect()
     }
 
+    /// `y += out·Woᵀ`, for decoding; no dropout there.
+    pub(crate) fn add_output(&self, cpu: &Cpu, out: View<'_>, y: &mut [f32]) {
+        let mut t = cpu.workspace.take_matrix(out.rows(), self.config.hidden_size);
+        self.output(cpu, out, t.view_mut());
+        elementwise::add_assign(cpu, y, t.as_slice());
+    }
+
+    /// `y += f(x)` of a single row of tokens, shown on the way to `see`; buckets also where they are not needed yet, as
+    /// later tokens will need them.
+    pub(crate) fn forward_seen(
+        &self,
+        cpu: &Cpu,
+        x: &Matrix,
+        y: &mut Matrix,
+        see: &mut Seen<'_>,
+    ) -> Result<()> {
+        let (attended, hashed) = self.attend(cpu, x.view(), (0, 0, 1), None)?;
+        if hashed.is_empty() && !self.rotations.is_empty() {
+            see(&attended.projected, &self.hash(cpu, attended.projected[0].view(), 0, 1)?);
+        } else {
+            see(&attended.projected, &hashed);
+        }
+        self.add_output(cpu, attended.out.view(), y.as_mut_slice());
+        Ok(())
+    }
+
     /// `t = out·Woᵀ`, no dropout.
-    pub(crate) fn output(&self, cpu: &Cpu, out: View<'_>, t: ViewMut<'_>) {
+    fn output(&self, cpu: &Cpu, out: View<'_>, t: ViewMut<'_>) {
         matmul_nt(cpu, out, self.matrix(PROJECTIONS + self.projections()), Write::Overwrite, t);
     }
 
-    /// Buckets of every (row, head) of a group of rows, if this layer hashes.
-    pub(crate) fn hash(&self, cpu: &Cpu, qk: View<'_>, first: usize, rows: usize) -> Result<Vec<Buckets>> {
-        if !self.kernel.needs_buckets(self.len) {
-            return Ok(Vec::new());
-        }
+    /// Buckets of every (row, head) of a group of rows.
+    fn hash(&self, cpu: &Cpu, qk: View<'_>, first: usize, rows: usize) -> Result<Vec<Buckets>> {
         let layout = self.layout(rows);
         (0..layout.bands())
             .map(|band| {
@@ -234,7 +265,13 @@ impl<'a> Attention<'a> {
             .collect()
     }
 
-    fn inputs<'b>(&'b self, g: usize, first: usize, rows: usize, projected: &'b [LeasedMatrix]) -> Inputs<'b> {
+    fn inputs<'b>(
+        &'b self,
+        g: usize,
+        first: usize,
+        rows: usize,
+        projected: &'b [LeasedMatrix],
+    ) -> Inputs<'b> {
         let (q, v) = (projected[0].view(), projected[projected.len() - 1].view());
         let inputs = match projected.len() {
             2 => Inputs::shared(q, v),
@@ -256,6 +293,7 @@ impl<'a> Attention<'a> {
         let projected = self.project(cpu, n.view());
         let hashed = match decided {
             Some(_) => Vec::new(),
+            None if !self.kernel.needs_buckets(self.len) => Vec::new(),
             None => self.hash(cpu, projected[0].view(), first, rows)?,
         };
         let buckets = decided.unwrap_or(&hashed);
@@ -264,7 +302,9 @@ impl<'a> Attention<'a> {
         let mut z = cpu.workspace.take(layout.bands() * layout.len);
         let inputs = self.inputs(g, first, rows, &projected);
         match &self.kernel {
-            Kernel::Lsh(config) => lsh_forward(cpu, config, layout, &inputs, buckets, out.view_mut(), &mut z)?,
+            Kernel::Lsh(config) => {
+                lsh_forward(cpu, config, layout, &inputs, buckets, out.view_mut(), &mut z)?;
+            }
             Kernel::Local(config) => local_forward(cpu, config, layout, &inputs, out.view_mut(), &mut z)?,
             Kernel::Full(config) => full_forward(cpu, config, layout, &inputs, out.view_mut(), &mut z)?,
         }
@@ -322,7 +362,8 @@ impl Sublayer<Cpu> for Attention<'_> {
         for (g, first, rows) in self.groups() {
             let range = first * self.len..(first + rows) * self.len;
             let x = x.view().rows_range(range.clone());
-            let decided = if saved.is_empty() { &[][..] } else { &saved[first * heads..(first + rows) * heads] };
+            let decided =
+                if saved.is_empty() { &[][..] } else { &saved[first * heads..(first + rows) * heads] };
             let (attended, _) = self.attend(cpu, x, (g, first, rows), Some(decided))?;
             let Attended { n, projected, out, z } = attended;
             // t serves f(x), then the masked dy, then dn.
@@ -350,19 +391,32 @@ impl Sublayer<Cpu> for Attention<'_> {
                 let upstream = Upstream { out: out.view(), z: &z, dout: dout.view() };
                 let gradients = gradients(&mut dprojected);
                 match &self.kernel {
-                    Kernel::Lsh(config) => lsh_backward(cpu, config, layout, &inputs, decided, &upstream, gradients)?,
-                    Kernel::Local(config) => local_backward(cpu, config, layout, &inputs, &upstream, gradients)?,
-                    Kernel::Full(config) => full_backward(cpu, config, layout, &inputs, &upstream, gradients)?,
+                    Kernel::Lsh(config) => {
+                        lsh_backward(cpu, config, layout, &inputs, decided, &upstream, gradients)?;
+                    }
+                    Kernel::Local(config) => {
+                        local_backward(cpu, config, layout, &inputs, &upstream, gradients)?;
+                    }
+                    Kernel::Full(config) => {
+                        full_backward(cpu, config, layout, &inputs, &upstream, gradients)?;
+                    }
                 }
             }
             drop((projected, out, z, dout));
             for (i, dp) in dprojected.iter().enumerate() {
-                matmul_tn(cpu, dp.view(), n.view(), Write::Add, self.weight_gradient(gradient, PROJECTIONS + i));
+                matmul_tn(
+                    cpu,
+                    dp.view(),
+                    n.view(),
+                    Write::Add,
+                    self.weight_gradient(gradient, PROJECTIONS + i),
+                );
                 let write = if i == 0 { Write::Overwrite } else { Write::Add };
                 matmul(cpu, dp.view(), self.matrix(PROJECTIONS + i), write, t.view_mut());
             }
             let places = [GAMMA, BETA].map(|i| self.group.specs()[i].range());
-            let [dgamma, dbeta] = gradient.data_mut().get_disjoint_mut(places).expect("tensors do not overlap");
+            let [dgamma, dbeta] =
+                gradient.data_mut().get_disjoint_mut(places).expect("tensors do not overlap");
             let mut dx = dx.view_mut();
             let dx = dx.rows_range_mut(range);
             layer_norm::backward(cpu, x, self.group.tensor(GAMMA), self.eps(), t.view(), dx, dgamma, dbeta);

@@ -14,8 +14,8 @@
 
 use reformer_reversible::Sublayer;
 use reformer_tensor::{
-    Address, Cpu, LeasedMatrix, Matrix, Purpose, View, ViewMut, Write, activation, bias, dropout, elementwise,
-    layer_norm, matmul, matmul_nt, matmul_tn,
+    Address, Cpu, LeasedMatrix, Matrix, Purpose, View, ViewMut, Write, activation, bias, dropout,
+    elementwise, layer_norm, matmul, matmul_nt, matmul_tn,
 };
 
 use crate::batch::Pass;
@@ -108,16 +108,6 @@ impl<'a> FeedForward<'a> {
         matmul_nt(cpu, a, self.matrix(W2), Write::Overwrite, t.reborrow());
         bias::add_rows(cpu, t.reborrow(), self.weight(B2));
         self.drop_output(cpu, piece, t);
-    }
-
-    /// `f(x)` of a few tokens, for decoding; no dropout there.
-    pub(crate) fn apply(&self, cpu: &Cpu, x: View<'_>, y: &mut [f32]) {
-        let n = self.norm(cpu, x);
-        let mut u = self.hidden(cpu, 0, n.view());
-        activation::forward_in_place(cpu, self.config.activation(), u.view_mut());
-        let mut t = cpu.workspace.take_matrix(x.rows(), x.cols());
-        self.output(cpu, 0, u.view(), t.view_mut());
-        elementwise::add_assign(cpu, y, t.as_slice());
     }
 }
 

@@ -21,7 +21,7 @@ fn tables(fields: Fields, tensors: &Tensors) -> Result<(Config, Parameters), Str
     Ok((config, parameters))
 }
 
-pub fn hf_axial(config: &serde_json::Value, tensors: &Tensors) -> Result<Report, String> {
+pub(crate) fn hf_axial(config: &serde_json::Value, tensors: &Tensors) -> Result<Report, String> {
     let map = config.as_object().ok_or("config is no object")?.clone();
     let fields = Fields::from_map(map).map_err(|e| e.to_string())?;
     let width = fields.hidden_size;
@@ -38,7 +38,12 @@ pub fn hf_axial(config: &serde_json::Value, tensors: &Tensors) -> Result<Report,
     let mut gradient = parameters.group(0).zeros_like();
     positions.backward(len, &dx, None, &mut gradient);
     for i in 0..2 {
-        report.compare(&format!("grad_w{i}"), gradient.tensor(1 + i), tensors.f32(&format!("grad_w{i}"))?, ALLOWANCE);
+        report.compare(
+            &format!("grad_w{i}"),
+            gradient.tensor(1 + i),
+            tensors.f32(&format!("grad_w{i}"))?,
+            ALLOWANCE,
+        );
     }
 
     let mut picked = Vec::new();
@@ -51,7 +56,7 @@ pub fn hf_axial(config: &serde_json::Value, tensors: &Tensors) -> Result<Report,
     Ok(report)
 }
 
-pub fn lucid_axial(config: &serde_json::Value, tensors: &Tensors) -> Result<Report, String> {
+pub(crate) fn lucid_axial(config: &serde_json::Value, tensors: &Tensors) -> Result<Report, String> {
     let dim = config["dim"].as_u64().ok_or("config has no dim")? as usize;
     let shape = sizes(config, "axial_shape")?;
     let (combine, dims) = match sizes(config, "axial_dims") {

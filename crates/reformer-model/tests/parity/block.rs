@@ -25,7 +25,14 @@ struct Outcome {
     gradient: Group,
 }
 
-fn run(model: &Model, pass: &Pass, rows: usize, len: usize, x: Streams<Matrix>, dy: Streams<Matrix>) -> Result<Outcome, String> {
+fn run(
+    model: &Model,
+    pass: &Pass,
+    rows: usize,
+    len: usize,
+    x: Streams<Matrix>,
+    dy: Streams<Matrix>,
+) -> Result<Outcome, String> {
     let cpu = Cpu::single();
     let text = |e: reformer_model::ModelError| e.to_string();
     let block = model.block(0, Shape { rows, len, mask: None }, pass).map_err(text)?;
@@ -67,7 +74,7 @@ fn compare_gradients(
     Ok(())
 }
 
-pub fn hf_reversible_layer(config: &serde_json::Value, tensors: &Tensors) -> Result<Report, String> {
+pub(crate) fn hf_reversible_layer(config: &serde_json::Value, tensors: &Tensors) -> Result<Report, String> {
     let config = Config::from_json(&config.to_string()).map_err(|e| e.to_string())?;
     let heads = config.num_attention_heads;
     let given = rotations(tensors, "rotations", heads, config.buckets())?;
@@ -76,7 +83,9 @@ pub fn hf_reversible_layer(config: &serde_json::Value, tensors: &Tensors) -> Res
     fill(&mut model, tensors, same)?;
     let pass = Pass { rotations: Some(Arc::new(vec![given])), ..Pass::evaluation() };
     let shape = tensors.shape("x1")?;
-    let pair = |a: &str, b: &str| Ok::<_, String>(Streams { first: matrix(tensors, a)?, second: matrix(tensors, b)? });
+    let pair = |a: &str, b: &str| {
+        Ok::<_, String>(Streams { first: matrix(tensors, a)?, second: matrix(tensors, b)? })
+    };
     let got = run(&model, &pass, shape[0], shape[1], pair("x1", "x2")?, pair("grad_y1", "grad_y2")?)?;
     let mut report = Report::default();
     for (name, got, allowance) in [
@@ -114,8 +123,12 @@ fn lucid(name: &str) -> Option<String> {
     )
 }
 
-pub fn lucid_reversible_block(config: &serde_json::Value, tensors: &Tensors) -> Result<Report, String> {
-    let number = |key: &str| config[key].as_u64().map(|v| v as usize).ok_or_else(|| format!("config has no {key}"));
+pub(crate) fn lucid_reversible_block(
+    config: &serde_json::Value,
+    tensors: &Tensors,
+) -> Result<Report, String> {
+    let number =
+        |key: &str| config[key].as_u64().map(|v| v as usize).ok_or_else(|| format!("config has no {key}"));
     let (dim, heads, chunk) = (number("dim")?, number("heads")?, number("bucket_size")?);
     let shape = tensors.shape("x")?.to_vec();
     let fields = Fields {
@@ -164,7 +177,8 @@ pub fn lucid_reversible_block(config: &serde_json::Value, tensors: &Tensors) -> 
     report.compare("y", &joined(&got.y), tensors.f32("y")?, ROUNDS);
     report.compare("rec_x", &joined(&restored), tensors.f32("rec_x")?, ALLOWANCE);
     report.compare("grad_x", &joined(&got.dx), tensors.f32("grad_x")?, ROUNDS);
-    let sums: Vec<f32> = (0..dim).map(|j| (0..got.dx.first.rows()).map(|i| got.dx.first.row(i)[j]).sum()).collect();
+    let sums: Vec<f32> =
+        (0..dim).map(|j| (0..got.dx.first.rows()).map(|i| got.dx.first.row(i)[j]).sum()).collect();
     report.compare("grad_f.net.fn.to_out.bias", &sums, tensors.f32("grad_f.net.fn.to_out.bias")?, ROUNDS);
     compare_gradients(&mut report, &got.gradient, tensors, lucid)?;
     Ok(report)

@@ -44,12 +44,19 @@ fn count(model: &Model, len: usize) -> Result<BucketCount, String> {
     let config = model.config();
     match config.num_buckets {
         Some(_) => Ok(config.buckets().clone()),
-        None => BucketCount::automatic(len, config.lsh_attn_chunk_length, Some(config.max_position_embeddings))
-            .map_err(|e| e.to_string()),
+        None => {
+            BucketCount::automatic(len, config.lsh_attn_chunk_length, Some(config.max_position_embeddings))
+                .map_err(|e| e.to_string())
+        }
     }
 }
 
-fn given(model: &Model, tensors: &Tensors, name: impl Fn(usize) -> String, len: usize) -> Result<Vec<Vec<Rotations>>, String> {
+fn given(
+    model: &Model,
+    tensors: &Tensors,
+    name: impl Fn(usize) -> String,
+    len: usize,
+) -> Result<Vec<Vec<Rotations>>, String> {
     let config = model.config();
     let layers = config.attn_layers.iter().filter(|&&kind| kind == reformer_model::Kind::Lsh).count();
     let count = count(model, len)?;
@@ -61,7 +68,7 @@ fn ids(tensors: &Tensors) -> Result<(usize, usize, Vec<u32>), String> {
     Ok((shape[0], shape[1], tensors.i64("input_ids")?.iter().map(|&id| id as u32).collect()))
 }
 
-pub fn hf_model_lm(config: &serde_json::Value, tensors: &Tensors) -> Result<Report, String> {
+pub(crate) fn hf_model_lm(config: &serde_json::Value, tensors: &Tensors) -> Result<Report, String> {
     let text = |e: reformer_model::ModelError| e.to_string();
     let cpu = Cpu::single();
     let model = model(config, tensors)?;
@@ -132,13 +139,16 @@ fn hidden_states(
     see(model.config().layers(), &streams.second)
 }
 
-pub fn hf_eval(config: &serde_json::Value, tensors: &Tensors) -> Result<Report, String> {
+pub(crate) fn hf_eval(config: &serde_json::Value, tensors: &Tensors) -> Result<Report, String> {
     let cpu = Cpu::single();
     let model = model(config, tensors)?;
     let (rows, len, inputs) = ids(tensors)?;
     let mut report = Report::default();
-    let rounds: Vec<usize> =
-        tensors.0.keys().filter_map(|name| name.strip_prefix("logits_h").and_then(|n| n.parse().ok())).collect();
+    let rounds: Vec<usize> = tensors
+        .0
+        .keys()
+        .filter_map(|name| name.strip_prefix("logits_h").and_then(|n| n.parse().ok()))
+        .collect();
     for rounds in rounds {
         let rotations = given(&model, tensors, |_| format!("rotations_h{rounds}"), len)?;
         let pass = Pass { rotations: Some(Arc::new(rotations)), ..Pass::evaluation() };

@@ -11,7 +11,11 @@ mod lm;
 use super::fixture::{Report, Tensors};
 
 /// Checks a fixture of a kind this room knows; `None` for other kinds.
-pub fn check(kind: &str, config: &serde_json::Value, tensors: &Tensors) -> Option<Result<Report, String>> {
+pub(crate) fn check(
+    kind: &str,
+    config: &serde_json::Value,
+    tensors: &Tensors,
+) -> Option<Result<Report, String>> {
     Some(match kind {
         "hf_model_lm" => lm::hf_model_lm(config, tensors),
         "hf_eval" => lm::hf_eval(config, tensors),
