@@ -1,7 +1,20 @@
 //! Activations, element by element.
+//!
+//! Backward, with `Φ` and `φ` the normal distribution and its density:
+//!
+//! ```text
+//! Relu′ = [x > 0]                 Gelu′ = Φ(x) + x·φ(x)                   Tanh′ = 1 − tanh²x
+//! Silu′ = σ + x·σ·(1 − σ)         Sigmoid′ = σ·(1 − σ)                    σ = 1/(1 + e⁻ˣ)
+//! GeluTanh′ = ½(1 + t) + ½x(1 − t²)·√(2/π)(1 + 3·0.044715x²)              t = tanh(√(2/π)(x + 0.044715x³))
+//! ```
+//!
+//! It needs the input `x`, not the output.
 
+use crate::naive::{FRAC_1_SQRT_2PI, SQRT_2_OVER_PI};
 use crate::panels::rows_per_panel;
-use crate::{Cpu, View, ViewMut, naive};
+use crate::simd::rows::{update, update_with};
+use crate::simd::{Simd, kernel, math};
+use crate::{Cpu, View, ViewMut};
 
 /// Which function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,36 +33,117 @@ pub enum Activation {
     Sigmoid,
 }
 
+impl Activation {
+    /// Every one.
+    pub const ALL: [Self; 6] =
+        [Self::Relu, Self::Gelu, Self::GeluTanh, Self::Silu, Self::Tanh, Self::Sigmoid];
+}
+
 /// `y = f(x)`.
 #[track_caller]
-pub fn forward(cpu: &Cpu, kind: Activation, x: View<'_>, mut y: ViewMut<'_>) {
-    y.copy_from(x);
-    forward_in_place(cpu, kind, y);
+pub fn forward(cpu: &Cpu, kind: Activation, x: View<'_>, y: ViewMut<'_>) {
+    check(x, y.as_view(), "y");
+    let rows = rows_per_panel(x.cols());
+    let items: Vec<_> = x.row_panels(rows).into_iter().zip(y.row_panels(rows)).collect();
+    cpu.threads.for_each(items, |(x, mut y)| {
+        y.copy_from(x);
+        forward_panel(kind, y);
+    });
 }
 
 /// `x ← f(x)`.
 pub fn forward_in_place(cpu: &Cpu, kind: Activation, x: ViewMut<'_>) {
     let rows = rows_per_panel(x.cols());
-    cpu.threads.for_each(x.row_panels(rows), |mut panel| {
-        for i in 0..panel.rows() {
-            for x in panel.row_mut(i) {
-                *x = naive::activation(kind, *x);
-            }
-        }
-    });
+    cpu.threads.for_each(x.row_panels(rows), |panel| forward_panel(kind, panel));
 }
 
 /// `dy ← dy·f′(x)`, which is `dx`.
 #[track_caller]
 pub fn backward(cpu: &Cpu, kind: Activation, x: View<'_>, dy: ViewMut<'_>) {
-    assert_eq!((x.rows(), x.cols()), (dy.rows(), dy.cols()), "activation: x and dy differ in shape");
+    check(x, dy.as_view(), "dy");
     let rows = rows_per_panel(x.cols());
     let items: Vec<_> = x.row_panels(rows).into_iter().zip(dy.row_panels(rows)).collect();
-    cpu.threads.for_each(items, |(x, mut dy)| {
+    cpu.threads.for_each(items, |(x, dy)| backward_panel(kind, x, dy));
+}
+
+#[track_caller]
+fn check(x: View<'_>, other: View<'_>, name: &str) {
+    assert_eq!(
+        (x.rows(), x.cols()),
+        (other.rows(), other.cols()),
+        "activation: x and {name} differ in shape"
+    );
+}
+
+/// `Φ(x)`.
+#[inline(always)]
+fn normal<S: Simd>(s: S, x: S::V) -> S::V {
+    let half = s.splat(0.5);
+    let e = math::erf(s, s.mul(x, s.splat(core::f32::consts::FRAC_1_SQRT_2)));
+    s.mul_add(half, e, half)
+}
+
+/// `tanh(√(2/π)(x + 0.044715x³))`.
+#[inline(always)]
+fn gelu_tanh<S: Simd>(s: S, x: S::V) -> S::V {
+    let cube = s.mul(s.mul(x, x), x);
+    let inner = s.mul_add(s.splat(0.044_715), cube, x);
+    math::tanh(s, s.mul(s.splat(SQRT_2_OVER_PI as f32), inner))
+}
+
+kernel! {
+    ForwardPanel: fn forward_panel<'k>(kind: Activation, x: ViewMut<'k>) = |s| {
+        let mut x = x;
+        let half = s.splat(0.5);
         for i in 0..x.rows() {
-            for (&x, d) in x.row(i).iter().zip(dy.row_mut(i)) {
-                *d *= naive::activation_derivative(kind, x);
+            let row = x.row_mut(i);
+            match kind {
+                // Zero first: the second operand is what NaN takes.
+                Activation::Relu => update(s, row, |x| s.max(s.zero(), x)),
+                Activation::Gelu => update(s, row, |x| s.mul(x, normal(s, x))),
+                Activation::GeluTanh => update(s, row, |x| s.mul(x, s.mul_add(half, gelu_tanh(s, x), half))),
+                Activation::Silu => update(s, row, |x| s.mul(x, math::sigmoid(s, x))),
+                Activation::Tanh => update(s, row, |x| math::tanh(s, x)),
+                Activation::Sigmoid => update(s, row, |x| math::sigmoid(s, x)),
             }
         }
-    });
+    }
+}
+
+kernel! {
+    BackwardPanel: fn backward_panel<'k>(kind: Activation, x: View<'k>, dy: ViewMut<'k>) = |s| {
+        let mut dy = dy;
+        let (one, half) = (s.splat(1.0), s.splat(0.5));
+        for i in 0..x.rows() {
+            let (x, dy) = (x.row(i), dy.row_mut(i));
+            match kind {
+                Activation::Relu => update_with(s, dy, x, |d, x| s.select_gt(x, s.zero(), d, s.zero())),
+                Activation::Gelu => update_with(s, dy, x, |d, x| {
+                    let e = math::exp(s, s.mul(s.mul(x, x), s.splat(-0.5)));
+                    let density = s.mul(s.splat(FRAC_1_SQRT_2PI as f32), e);
+                    s.mul(d, s.mul_add(x, density, normal(s, x)))
+                }),
+                Activation::GeluTanh => update_with(s, dy, x, |d, x| {
+                    let t = gelu_tanh(s, x);
+                    let square = s.mul(x, x);
+                    let inner = s.mul_add(s.splat(3.0 * 0.044_715), square, one);
+                    let inner = s.mul(s.mul(x, s.splat(SQRT_2_OVER_PI as f32)), inner);
+                    let slope = s.mul_add(s.neg_mul_add(t, t, one), inner, s.add(one, t));
+                    s.mul(d, s.mul(half, slope))
+                }),
+                Activation::Silu => update_with(s, dy, x, |d, x| {
+                    let g = math::sigmoid(s, x);
+                    s.mul(d, s.mul_add(s.mul(x, g), s.sub(one, g), g))
+                }),
+                Activation::Tanh => update_with(s, dy, x, |d, x| {
+                    let t = math::tanh(s, x);
+                    s.mul(d, s.neg_mul_add(t, t, one))
+                }),
+                Activation::Sigmoid => update_with(s, dy, x, |d, x| {
+                    let g = math::sigmoid(s, x);
+                    s.mul(d, s.mul(g, s.sub(one, g)))
+                }),
+            }
+        }
+    }
 }

@@ -43,6 +43,8 @@ mod workspace;
 pub use buffer::Buffer;
 pub use cpu::Cpu;
 pub use matrix::Matrix;
+#[doc(hidden)]
+pub use product::{Engine, Form, multiply};
 pub use product::{Write, matmul, matmul_nt, matmul_tn};
 pub use random::{Address, Key, Purpose, Stream};
 pub use real::Real;

@@ -1,6 +1,6 @@
 //! How work on rows is cut: by shape alone.
 
-use core::ops::Range;
+use crate::{Cpu, Lease};
 
 /// Numbers that make a panel worth a thread's while.
 const PANEL: usize = 16 * 1024;
@@ -11,14 +11,44 @@ pub(crate) fn rows_per_panel(cols: usize) -> usize {
 }
 
 /// Rows per panel where each panel brings a partial sum of its own: at most 64 panels, whatever the length.
-pub(crate) fn rows_per_partial(rows: usize, cols: usize) -> usize {
-    rows_per_panel(cols).max(rows.div_ceil(64)).max(1)
+fn rows_per_partial(rows: usize, cols: usize) -> usize {
+    rows_per_panel(cols).max(rows.div_ceil(64))
 }
 
-/// `0..len` cut into ranges of `step`.
-pub(crate) fn ranges(len: usize, step: usize) -> Vec<Range<usize>> {
-    (0..len.div_ceil(step)).map(|i| i * step..len.min((i + 1) * step)).collect()
+/// Panels of a flat slice.
+pub(crate) fn flat(x: &mut [f32]) -> Vec<&mut [f32]> {
+    x.chunks_mut(PANEL).collect()
 }
 
-/// Numbers per panel of a flat slice.
-pub(crate) const FLAT: usize = PANEL;
+/// Panels of two flat slices of the same length.
+pub(crate) fn flat_pair<'a>(y: &'a mut [f32], x: &'a [f32]) -> Vec<(&'a mut [f32], &'a [f32])> {
+    y.chunks_mut(PANEL).zip(x.chunks(PANEL)).collect()
+}
+
+/// A slice of scratch for each panel of rows, for sums over rows: every panel adds up its own, and the caller adds the
+/// panels' in order.
+pub(crate) struct Partials {
+    lease: Lease<f32>,
+    rows: usize,
+    width: usize,
+}
+
+impl Partials {
+    /// For a matrix `[rows, cols]`, `width` numbers a panel, contents unspecified.
+    pub(crate) fn new(cpu: &Cpu, rows: usize, cols: usize, width: usize) -> Self {
+        let step = rows_per_partial(rows, cols);
+        // Whole cache lines, so that two threads never write to one.
+        let width = width.next_multiple_of(16).max(16);
+        Self { lease: cpu.workspace.take(rows.div_ceil(step) * width), rows: step, width }
+    }
+
+    /// Rows per panel.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The panels' slices in order.
+    pub(crate) fn each(&mut self) -> impl Iterator<Item = &mut [f32]> {
+        self.lease.chunks_mut(self.width)
+    }
+}

@@ -1,5 +1,22 @@
 //! Products of matrices.
+//!
+//! A product is cut into a grid of panels of `c` whose size follows from the shape alone; each panel is computed by one
+//! thread, start to end. So the bits do not depend on how many threads there are. Inside a panel one of three engines
+//! works, chosen by [`choose`] from the shape:
+//!
+//! - our own register blocks ([`crate::tile`]): whatever is small, flat, or multiplies by a transpose on the right
+//!   (the weights of a linear layer, `[out, in]`);
+//! - `faer` and `gemm`: the large rest.
+//!
+//! # Shapes
+//! - [`matmul`]: `[m, k]·[k, n]`   - [`matmul_nt`]: `[m, k]·[n, k]ᵀ`   - [`matmul_tn`]: `[k, m]ᵀ·[k, n]`
+//!
+//! A linear layer `y = x·wᵀ` has `dx = dy·w` ([`matmul`]) and `dw = dyᵀ·x` ([`matmul_tn`]).
 
+use core::ops::Range;
+
+use crate::simd::dispatch;
+use crate::tile::{Block, Operand};
 use crate::{Cpu, View, ViewMut};
 
 /// Whether a product replaces its destination or is added to it.
@@ -11,52 +28,184 @@ pub enum Write {
     Add,
 }
 
-const PANEL: usize = 256;
-
 /// `c (+)= a·b`; `a: [m, k]`, `b: [k, n]`, `c: [m, n]`.
 #[track_caller]
 pub fn matmul(cpu: &Cpu, a: View<'_>, b: View<'_>, w: Write, c: ViewMut<'_>) {
-    assert_eq!((a.rows(), b.cols(), a.cols()), (c.rows(), c.cols(), b.rows()), "matmul: shapes");
-    let items: Vec<_> = a.row_panels(PANEL).into_iter().zip(c.row_panels(PANEL)).collect();
-    cpu.threads.for_each(items, |(a, c)| {
-        gemm(a.cols(), (a, a.stride(), 1), (b, b.stride(), 1), w, c);
-    });
+    multiply(cpu, Form::Plain, a, b, w, c, None);
 }
 
 /// `c (+)= a·bᵀ`; `a: [m, k]`, `b: [n, k]`, `c: [m, n]`.
 #[track_caller]
 pub fn matmul_nt(cpu: &Cpu, a: View<'_>, b: View<'_>, w: Write, c: ViewMut<'_>) {
-    assert_eq!((a.rows(), b.rows(), a.cols()), (c.rows(), c.cols(), b.cols()), "matmul_nt: shapes");
-    let items: Vec<_> = a.row_panels(PANEL).into_iter().zip(c.row_panels(PANEL)).collect();
-    cpu.threads.for_each(items, |(a, c)| {
-        gemm(a.cols(), (a, a.stride(), 1), (b, 1, b.stride()), w, c);
-    });
+    multiply(cpu, Form::RightTransposed, a, b, w, c, None);
 }
 
 /// `c (+)= aᵀ·b`; `a: [k, m]`, `b: [k, n]`, `c: [m, n]`.
 #[track_caller]
 pub fn matmul_tn(cpu: &Cpu, a: View<'_>, b: View<'_>, w: Write, c: ViewMut<'_>) {
-    assert_eq!((a.cols(), b.cols(), a.rows()), (c.rows(), c.cols(), b.rows()), "matmul_tn: shapes");
-    let items: Vec<_> = c.row_panels(PANEL).into_iter().enumerate().collect();
-    cpu.threads.for_each(items, |(p, c)| {
-        let a = a.columns(p * PANEL..p * PANEL + c.rows());
-        gemm(a.rows(), (a, 1, a.stride()), (b, b.stride(), 1), w, c);
-    });
+    multiply(cpu, Form::LeftTransposed, a, b, w, c, None);
 }
 
-fn gemm(k: usize, a: (View<'_>, usize, usize), b: (View<'_>, usize, usize), w: Write, mut c: ViewMut<'_>) {
-    let (m, n) = (c.rows(), c.cols());
+/// Which operand is given transposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(hidden)]
+pub enum Form {
+    Plain,
+    RightTransposed,
+    LeftTransposed,
+}
+
+/// Who multiplies a panel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(hidden)]
+pub enum Engine {
+    Tile,
+    Faer,
+    Gemm,
+}
+
+/// The engine for a panel `[m, n]` over `k`; the rates are in docs/log.md, measured by `examples/rates.rs`.
+fn choose(form: Form, m: usize, n: usize, k: usize) -> Engine {
+    match form {
+        Form::Plain | Form::RightTransposed => Engine::Tile,
+        // Reading aᵀ in place strides through memory; the crates pack it.
+        Form::LeftTransposed if m * k > 32 * 1024 => {
+            let _ = n;
+            Engine::Gemm
+        }
+        Form::LeftTransposed => Engine::Tile,
+    }
+}
+
+/// A product with the engine given, or chosen if not: for measuring.
+#[doc(hidden)]
+#[track_caller]
+pub fn multiply(
+    cpu: &Cpu,
+    form: Form,
+    a: View<'_>,
+    b: View<'_>,
+    w: Write,
+    c: ViewMut<'_>,
+    engine: Option<Engine>,
+) {
+    let (m, k) = match form {
+        Form::LeftTransposed => (a.cols(), a.rows()),
+        _ => (a.rows(), a.cols()),
+    };
+    let (n, depth) = match form {
+        Form::RightTransposed => (b.rows(), b.cols()),
+        _ => (b.cols(), b.rows()),
+    };
+    assert!(
+        k == depth && (c.rows(), c.cols()) == (m, n),
+        "product of {} x {} and {} x {} ({form:?}) into {} x {}",
+        a.rows(),
+        a.cols(),
+        b.rows(),
+        b.cols(),
+        c.rows(),
+        c.cols()
+    );
     if m == 0 || n == 0 {
         return;
     }
+    let (rows, cols) = grid(m, n, k);
+    let mut panels = Vec::with_capacity(m.div_ceil(rows) * n.div_ceil(cols));
+    for (i, band) in c.row_panels(rows).into_iter().enumerate() {
+        for (j, c) in band.split_columns(cols).into_iter().enumerate() {
+            panels.push((i * rows, j * cols, c));
+        }
+    }
+    cpu.threads.for_each(panels, |(i, j, c)| {
+        let (of_rows, of_cols) = (i..i + c.rows(), j..j + c.cols());
+        let engine = engine.unwrap_or_else(|| choose(form, c.rows(), c.cols(), k));
+        panel(engine, form, k, (a, of_rows), (b, of_cols), w, c);
+    });
+}
+
+/// Rows and columns of a panel of `c`.
+///
+/// 256 rows pay for packing `b` once per panel; a flat `c` is cut by columns instead. A panel is worth a hand-over to
+/// another thread from about two million products, and four times 8 panels keep a larger machine busy.
+fn grid(m: usize, n: usize, k: usize) -> (usize, usize) {
+    const WORTH: usize = 1 << 20;
+    const PANELS: usize = 32;
+    let whole = m.saturating_mul(n).saturating_mul(k);
+    let wanted = (whole / WORTH).clamp(1, PANELS);
+    if wanted == 1 {
+        return (m, n);
+    }
+    let down = m.div_ceil(256).max(wanted.min(m / 128));
+    let across = wanted.div_ceil(down).min(n.div_ceil(64));
+    (m.div_ceil(down).next_multiple_of(8).min(m), n.div_ceil(across).next_multiple_of(32).min(n))
+}
+
+fn panel(
+    engine: Engine,
+    form: Form,
+    k: usize,
+    (a, of_rows): (View<'_>, Range<usize>),
+    (b, of_cols): (View<'_>, Range<usize>),
+    w: Write,
+    mut c: ViewMut<'_>,
+) {
+    let (m, n) = (c.rows(), c.cols());
     if k == 0 {
         if w == Write::Overwrite {
             c.fill(0.0);
         }
         return;
     }
+    let a = match form {
+        Form::LeftTransposed => Operand::transposed(a.columns(of_rows)),
+        _ => Operand::view(a.rows_range(of_rows)),
+    };
+    let b = match form {
+        Form::RightTransposed => Operand::transposed(b.rows_range(of_cols)),
+        _ => Operand::view(b.columns(of_cols)),
+    };
+    let add = w == Write::Add;
+    match engine {
+        Engine::Tile => {
+            let stride = c.stride();
+            // SAFETY: `multiply` checked the shapes, and the panels are cut from them; `c` is exclusive.
+            dispatch(unsafe { Block::new([m, n, k], a, b, (c.as_mut_ptr(), stride), add) });
+        }
+        // SAFETY: as above.
+        Engine::Faer => unsafe { by_faer([m, n, k], a, b, c, add) },
+        // SAFETY: as above.
+        Engine::Gemm => unsafe { by_gemm([m, n, k], a, b, c, add) },
+    }
+}
+
+/// # Safety
+/// `a` spans `[m, k]`, `b` `[k, n]`, `c` `[m, n]`.
+unsafe fn by_faer([m, n, k]: [usize; 3], a: Operand<'_>, b: Operand<'_>, mut c: ViewMut<'_>, add: bool) {
+    use faer::{Accum, MatMut, MatRef, Par};
+    let (a, a_row, a_col) = a.parts();
+    let (b, b_row, b_col) = b.parts();
     let stride = c.stride() as isize;
-    // SAFETY: callers checked the shapes, so every address lies inside the three views; `c` is exclusive.
+    // SAFETY: the caller vouches for the extents; `c` is exclusive.
+    unsafe {
+        faer::linalg::matmul::matmul(
+            MatMut::from_raw_parts_mut(c.as_mut_ptr(), m, n, stride, 1),
+            if add { Accum::Add } else { Accum::Replace },
+            MatRef::from_raw_parts(a, m, k, a_row as isize, a_col as isize),
+            MatRef::from_raw_parts(b, k, n, b_row as isize, b_col as isize),
+            1.0_f32,
+            Par::Seq,
+        );
+    }
+}
+
+/// # Safety
+/// `a` spans `[m, k]`, `b` `[k, n]`, `c` `[m, n]`.
+unsafe fn by_gemm([m, n, k]: [usize; 3], a: Operand<'_>, b: Operand<'_>, mut c: ViewMut<'_>, add: bool) {
+    let (a, a_row, a_col) = a.parts();
+    let (b, b_row, b_col) = b.parts();
+    let stride = c.stride() as isize;
+    // SAFETY: the caller vouches for the extents; `c` is exclusive.
     unsafe {
         gemm::gemm(
             m,
@@ -65,13 +214,13 @@ fn gemm(k: usize, a: (View<'_>, usize, usize), b: (View<'_>, usize, usize), w: W
             c.as_mut_ptr(),
             1,
             stride,
-            w == Write::Add,
-            a.0.as_ptr(),
-            a.2 as isize,
-            a.1 as isize,
-            b.0.as_ptr(),
-            b.2 as isize,
-            b.1 as isize,
+            add,
+            a,
+            a_col as isize,
+            a_row as isize,
+            b,
+            b_col as isize,
+            b_row as isize,
             1.0_f32,
             1.0,
             false,

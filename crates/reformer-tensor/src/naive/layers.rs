@@ -35,7 +35,9 @@ fn normalise<T: Real>(x: &[T], eps: f64) -> (Vec<T>, T) {
 pub fn activation<T: Real>(kind: Activation, x: T) -> T {
     let (one, half) = (T::one(), T::of(0.5));
     match kind {
-        Activation::Relu => x.max(T::zero()),
+        // NaN stays NaN, which `max` would not let it.
+        Activation::Relu if x < T::zero() => T::zero(),
+        Activation::Relu => x,
         Activation::Gelu => x * half * (one + erf(x * T::of(core::f64::consts::FRAC_1_SQRT_2))),
         Activation::GeluTanh => x * half * (one + gelu_argument(x).tanh()),
         Activation::Silu => x / (one + (-x).exp()),

@@ -1,9 +1,42 @@
-//! CPU instructions, chosen at run time.
+//! CPU vector instructions behind a small trait, chosen at run time.
+//!
+//! A kernel is written once, over [`Simd`]: a vector of `LANES` floats and some thirty operations on it. It exists in
+//! three versions: AVX-512 (16 lanes, 32 registers, masks), AVX2 with FMA (8 lanes, 16 registers), and portable arrays
+//! that the compiler turns into whatever the target has. [`Level::detect`] asks the processor once; [`dispatch`] is the
+//! one place where the version is chosen:
+//!
+//! ```text
+//! dispatch(kernel) = match Level::detect() { Avx512 → enter_avx512(kernel), Avx2 → enter_avx2(kernel), _ → kernel.run(Portable) }
+//! ```
+//!
+//! `enter_avx512` is compiled with the instructions switched on, and everything below it is `#[inline(always)]`, so a
+//! whole kernel becomes one function of the right kind. The tokens [`Avx512`] and [`Avx2`] can be made only where the
+//! instructions are known to exist, which is what makes the trait's methods safe to call.
+//!
+//! Results may differ between levels in the last bits (other widths add in another order), never between thread counts.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod kernel;
+pub mod math;
+mod portable;
+pub mod rows;
+
+use std::sync::OnceLock;
+
+pub use portable::Portable;
+
+#[cfg(target_arch = "x86_64")]
+pub use {avx2::Avx2, avx512::Avx512};
+
+pub(crate) use kernel::kernel;
 
 /// Which vector instructions are in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// What the compiler makes of plain loops.
+    /// What the compiler makes of small arrays.
     Portable,
     /// 8 lanes, fused multiply-add.
     Avx2,
@@ -12,9 +45,35 @@ pub enum Level {
 }
 
 impl Level {
-    /// The best level that this machine has; detected once.
+    /// The best level that this machine has; the processor is asked once.
+    #[inline]
     pub fn detect() -> Self {
+        static DETECTED: OnceLock<Level> = OnceLock::new();
+        *DETECTED.get_or_init(Self::ask)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn ask() -> Self {
+        if Avx512::new().is_some() {
+            Self::Avx512
+        } else if Avx2::new().is_some() {
+            Self::Avx2
+        } else {
+            Self::Portable
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn ask() -> Self {
         Self::Portable
+    }
+
+    /// Every level that this machine has, the best one last.
+    pub fn available() -> Vec<Self> {
+        [Self::Portable, Self::Avx2, Self::Avx512]
+            .into_iter()
+            .filter(|&level| level <= Self::detect())
+            .collect()
     }
 
     /// A name for logs.
@@ -24,5 +83,157 @@ impl Level {
             Self::Avx2 => "AVX2+FMA",
             Self::Avx512 => "AVX-512",
         }
+    }
+}
+
+/// A vector of floats and what can be done with it.
+///
+/// Operations on NaN: arithmetic propagates it; `max(a, b)` and `min(a, b)` return `b` if either is NaN on x86.
+pub trait Simd: Copy {
+    /// `LANES` floats.
+    type V: Copy;
+    /// Floats in a vector.
+    const LANES: usize;
+    /// Rows of a product's register block; with two vectors a row it fills the registers.
+    const TILE_ROWS: usize;
+    /// The level's name.
+    const LEVEL: Level;
+
+    /// `x` in every lane.
+    fn splat(self, x: f32) -> Self::V;
+    /// `LANES` floats at `at`.
+    ///
+    /// # Safety
+    /// They must be readable.
+    unsafe fn load_ptr(self, at: *const f32) -> Self::V;
+    /// Writes `LANES` floats at `at`.
+    ///
+    /// # Safety
+    /// They must be writable.
+    unsafe fn store_ptr(self, at: *mut f32, v: Self::V);
+    /// The first `count < LANES` floats at `at`, `fill` in the other lanes.
+    ///
+    /// # Safety
+    /// `count` floats must be readable.
+    unsafe fn load_part_ptr(self, at: *const f32, count: usize, fill: Self::V) -> Self::V;
+    /// Writes the first `count < LANES` lanes.
+    ///
+    /// # Safety
+    /// `count` floats must be writable.
+    unsafe fn store_part_ptr(self, at: *mut f32, count: usize, v: Self::V);
+    /// Writes the transpose of a `LANES × LANES` block: `to[j·to_stride + i] = from[i·from_stride + j]`.
+    ///
+    /// # Safety
+    /// Both blocks must be accessible and must not overlap.
+    unsafe fn transpose(self, from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize);
+
+    /// `a + b`.
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a − b`.
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a·b`.
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a/b`.
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a·b + c`, rounded once where the processor can.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `c − a·b`, rounded once where the processor can.
+    fn neg_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The larger one.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The smaller one.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `|a|`.
+    fn abs(self, a: Self::V) -> Self::V;
+    /// To the nearest integer, ties to even.
+    fn round(self, a: Self::V) -> Self::V;
+    /// `a·2ⁿ` for integral `n` in −150..=128.
+    fn scale_by_power(self, a: Self::V, n: Self::V) -> Self::V;
+    /// `a > b ? x : y` in each lane; NaN takes `y`.
+    fn select_gt(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
+    /// `|magnitude|` with the sign of `sign`.
+    fn copysign(self, magnitude: Self::V, sign: Self::V) -> Self::V;
+    /// The sum of the lanes.
+    fn sum(self, a: Self::V) -> f32;
+    /// The largest lane.
+    fn maximum(self, a: Self::V) -> f32;
+
+    /// The first `LANES` floats of `x`.
+    #[inline(always)]
+    fn load(self, x: &[f32]) -> Self::V {
+        assert!(x.len() >= Self::LANES);
+        // SAFETY: the slice is long enough.
+        unsafe { self.load_ptr(x.as_ptr()) }
+    }
+
+    /// Writes the first `LANES` floats of `x`.
+    #[inline(always)]
+    fn store(self, x: &mut [f32], v: Self::V) {
+        assert!(x.len() >= Self::LANES);
+        // SAFETY: the slice is long enough.
+        unsafe { self.store_ptr(x.as_mut_ptr(), v) }
+    }
+
+    /// All of a short slice, `fill` in the lanes beyond it.
+    #[inline(always)]
+    fn load_part(self, x: &[f32], fill: Self::V) -> Self::V {
+        assert!(x.len() < Self::LANES);
+        // SAFETY: as many floats as the slice has.
+        unsafe { self.load_part_ptr(x.as_ptr(), x.len(), fill) }
+    }
+
+    /// Writes all of a short slice.
+    #[inline(always)]
+    fn store_part(self, x: &mut [f32], v: Self::V) {
+        assert!(x.len() < Self::LANES);
+        // SAFETY: as many floats as the slice has.
+        unsafe { self.store_part_ptr(x.as_mut_ptr(), x.len(), v) }
+    }
+
+    /// Zero in every lane.
+    #[inline(always)]
+    fn zero(self) -> Self::V {
+        self.splat(0.0)
+    }
+}
+
+/// A computation written over [`Simd`].
+pub trait Kernel {
+    /// What it returns.
+    type Output;
+
+    /// Computes. Must be `#[inline(always)]`, so that it is compiled with the instructions of `S`.
+    fn run<S: Simd>(self, s: S) -> Self::Output;
+}
+
+/// Runs a kernel with the best instructions that this machine has.
+#[inline]
+pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+    match Level::detect() {
+        // SAFETY: the level was detected.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { avx512::enter(kernel) },
+        // SAFETY: the level was detected.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { avx2::enter(kernel) },
+        _ => kernel.run(Portable),
+    }
+}
+
+/// Runs a kernel at a level, which must be one of [`Level::available`]; for tests and benches.
+///
+/// # Panics
+/// If this machine does not have it.
+#[track_caller]
+pub fn dispatch_at<K: Kernel>(level: Level, kernel: K) -> K::Output {
+    assert!(level <= Level::detect(), "this machine has no {}", level.name());
+    match level {
+        // SAFETY: not above the level that was detected, and every AVX-512 machine has AVX2 and FMA.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { avx512::enter(kernel) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { avx2::enter(kernel) },
+        _ => kernel.run(Portable),
     }
 }

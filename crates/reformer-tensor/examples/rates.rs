@@ -1,0 +1,127 @@
+//! How fast products run here: GFLOP per second of processor time, so that a busy machine does not blur the numbers.
+//!
+//! `cargo run --release -p reformer-tensor --example rates [threads]`
+#![allow(clippy::print_stdout, reason = "an example that prints a table")]
+
+use std::time::{Duration, Instant};
+
+use reformer_tensor::{Cpu, Engine, Form, Matrix, Write, multiply, simd, tile};
+
+/// The engine that the shape chooses, then each.
+const ENGINES: [Option<Engine>; 4] = [None, Some(Engine::Tile), Some(Engine::Faer), Some(Engine::Gemm)];
+
+/// Nanoseconds this thread has run; the wall clock where the system does not tell.
+fn thread_time(start: Instant) -> Duration {
+    std::fs::read_to_string("/proc/thread-self/schedstat")
+        .ok()
+        .and_then(|text| text.split(' ').next()?.parse().ok())
+        .map_or_else(|| start.elapsed(), Duration::from_nanos)
+}
+
+/// Best of several runs of about 50 ms, in flop per nanosecond.
+fn rate(flop: f64, threads: usize, mut f: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    let clock = || if threads == 1 { thread_time(start) } else { start.elapsed() };
+    f();
+    let mut best = 0.0_f64;
+    let (mut times, mut repeats) = (0, 1_u32);
+    while times < 5 {
+        let before = clock();
+        for _ in 0..repeats {
+            f();
+        }
+        let took = (clock() - before).as_nanos() as f64;
+        if took < 4e7 {
+            repeats *= 2;
+            continue;
+        }
+        best = best.max(flop * f64::from(repeats) / took);
+        times += 1;
+    }
+    best
+}
+
+fn ramp(rows: usize, cols: usize) -> Matrix {
+    Matrix::from_fn(rows, cols, |i, j| ((i * 7 + j * 3) % 13) as f32 - 6.0)
+}
+
+fn main() {
+    let threads = std::env::args().nth(1).map_or(1, |n| n.parse().expect("a number of threads"));
+    println!("{}", simd::Level::detect().name());
+    for (m, n, k) in [
+        (64, 128, 64),
+        (64, 64, 128),
+        (128, 64, 64),
+        (64, 192, 64),
+        (128, 256, 64),
+        (32, 64, 64),
+        (17, 33, 63),
+    ] {
+        let flop = (2 * m * n * k) as f64;
+        let (a, b, mut c) = (ramp(m, k), ramp(k, n), ramp(m, n));
+        let (a, b, c) = (a.as_slice(), b.as_slice(), c.as_mut_slice());
+        let nn = rate(flop, 1, || tile::nn_add(m, n, k, a, b, c));
+        let nt = rate(flop, 1, || tile::nt(m, n, k, a, b, c));
+        let tn = rate(flop, 1, || tile::tn_add(m, n, k, a, b, c));
+        println!("tile {m:4} x {n:4} over {k:4}   nn {nn:6.1}   nt {nt:6.1}   tn {tn:6.1}");
+    }
+    let x = vec![-1.5_f32; 4096];
+    let mut y = x.clone();
+    let exp = rate(4096.0, 1, || {
+        y.copy_from_slice(&x);
+        tile::row_exp_sum(&mut y, 0.25);
+    });
+    println!("exp {exp:.2} per ns");
+    let cpu = Cpu::new(threads).expect("threads");
+    let shapes = [
+        (4096, 512, 512),
+        (4096, 2048, 512),
+        (4096, 512, 2048),
+        (2048, 256, 256),
+        (4096, 1024, 256),
+        (512, 8192, 256),
+        (512, 320, 256),
+        (65536, 256, 64),
+        (4096, 32000, 256),
+        (256, 256, 256),
+        (128, 128, 128),
+        (16, 512, 512),
+        (4, 512, 512),
+        (1, 512, 512),
+        (1, 2048, 512),
+        (1, 8192, 512),
+    ];
+    for (m, n, k) in shapes {
+        let flop = (2 * m * n * k) as f64;
+        let (a, b, bt) = (ramp(m, k), ramp(k, n), ramp(n, k));
+        let mut c = ramp(m, n);
+        print!("matmul {m:5} x {n:5} over {k:5}");
+        for (name, form, b) in [("nn", Form::Plain, &b), ("nt", Form::RightTransposed, &bt)] {
+            print!("   {name}");
+            for engine in ENGINES {
+                let r = rate(flop, threads, || {
+                    multiply(&cpu, form, a.view(), b.view(), Write::Overwrite, c.view_mut(), engine);
+                });
+                print!(" {r:6.1}");
+            }
+        }
+        // The gradient of the weights: tokens are summed over.
+        let mut w = ramp(k, n);
+        print!("   tn");
+        for engine in ENGINES {
+            let r = rate(flop, threads, || {
+                multiply(
+                    &cpu,
+                    Form::LeftTransposed,
+                    a.view(),
+                    c.view(),
+                    Write::Overwrite,
+                    w.view_mut(),
+                    engine,
+                );
+            });
+            print!(" {r:6.1}");
+        }
+        println!();
+    }
+}
