@@ -19,9 +19,13 @@ impl Interrupt {
         let raised = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // Order matters: the shutdown looks at the flag before this signal raises it.
-            flag::register_conditional_shutdown(signal, i32::from(crate::exit::INTERRUPTED), Arc::clone(&raised))
-                .and_then(|_| flag::register(signal, Arc::clone(&raised)))
-                .context("cannot install the handlers of Ctrl-C and SIGTERM")?;
+            flag::register_conditional_shutdown(
+                signal,
+                i32::from(crate::exit::INTERRUPTED),
+                Arc::clone(&raised),
+            )
+            .and_then(|_| flag::register(signal, Arc::clone(&raised)))
+            .context("cannot install the handlers of Ctrl-C and SIGTERM")?;
         }
         Ok(Self(raised))
     }

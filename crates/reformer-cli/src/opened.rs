@@ -29,10 +29,16 @@ pub(crate) struct Opened {
 pub(crate) fn checkpoint(dir: &Path) -> anyhow::Result<PathBuf> {
     if !dir.exists() {
         let hint = if dir == Path::new("runs/demo") { "; `reformer train --demo` makes it" } else { "" };
-        return Err(usage(anyhow::anyhow!("no model at {}: there is no such directory{hint}", dir.display())));
+        return Err(usage(anyhow::anyhow!(
+            "no model at {}: there is no such directory{hint}",
+            dir.display()
+        )));
     }
     if !dir.is_dir() {
-        bail!("{} is a file; a model is a directory with config.json and model.safetensors in it", dir.display());
+        bail!(
+            "{} is a file; a model is a directory with config.json and model.safetensors in it",
+            dir.display()
+        );
     }
     Ok(reformer::train::resolve_checkpoint(dir)?)
 }

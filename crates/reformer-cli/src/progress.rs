@@ -21,7 +21,7 @@ pub(crate) struct Progress<'a> {
     bar: Option<ProgressBar>,
     /// The first step seen and its time: a resumed run's rate is its own.
     first: Option<(u64, f64)>,
-    smooth: Option<f64>,
+    smooth: f64,
     last_line: f64,
     clock: &'a dyn Fn() -> f64,
 }
@@ -32,21 +32,36 @@ impl<'a> Progress<'a> {
         let bar = (terminal.stderr && !terminal.quiet()).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let style = "{bar:24} {pos}/{len} {msg}";
-            bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_style(
+                ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
             bar
         });
-        Self { terminal, bar, first: None, smooth: None, last_line: f64::NEG_INFINITY, clock }
+        Self { terminal, bar, first: None, smooth: 0.0, last_line: f64::NEG_INFINITY, clock }
     }
 
     /// Draws an event.
     pub(crate) fn event(&mut self, event: &Event) {
         match event {
-            Event::Start { step, steps, parameters, dialogues, epoch_tokens, tokens_per_step, threads, .. } => {
+            Event::Start {
+                step,
+                steps,
+                parameters,
+                dialogues,
+                epoch_tokens,
+                tokens_per_step,
+                threads,
+                ..
+            } => {
                 if let Some(bar) = &self.bar {
                     bar.set_length(*steps);
                     bar.set_position(*step);
                 }
-                let from = if *step > 0 { format!(", continuing after step {}", number::count(*step as usize)) } else { String::new() };
+                let from = if *step > 0 {
+                    format!(", continuing after step {}", number::count(*step as usize))
+                } else {
+                    String::new()
+                };
                 self.say(format_args!(
                     "{} parameters; {} dialogues, {} tokens; {} steps of {} tokens on {threads} threads{from}",
                     number::count(*parameters),
@@ -105,17 +120,20 @@ impl<'a> Progress<'a> {
     fn step(&mut self, step: u64, steps: u64, loss: f64, learning_rate: f64, tokens_per_second: f64) {
         let now = (self.clock)();
         let &mut (first_step, first_time) = self.first.get_or_insert((step, now));
-        // A single batch's loss jumps; what a person wants to see is its course.
-        let smooth = self.smooth.map_or(loss, |smooth| 0.9 * smooth + 0.1 * loss);
-        self.smooth = Some(smooth);
         let done = step - first_step;
+        // A single batch's loss jumps; what a person wants to see is its course: the mean of the last ten or so.
+        let share = (1.0 / (done + 1) as f64).max(0.1);
+        self.smooth += share * (loss - self.smooth);
+        let smooth = self.smooth;
         let left = steps.saturating_sub(step) as f64;
         let eta = if done == 0 { "?".into() } else { number::span((now - first_time) / done as f64 * left) };
         let memory = resident_bytes().map_or_else(|| "?".into(), number::bytes);
         let rate = number::count(tokens_per_second as usize);
         if let Some(bar) = &self.bar {
             bar.set_position(step);
-            bar.set_message(format!("loss {smooth:.4}  lr {learning_rate:.2e}  {rate} tok/s  eta {eta}  mem {memory}"));
+            bar.set_message(format!(
+                "loss {smooth:.4}  lr {learning_rate:.2e}  {rate} tok/s  eta {eta}  mem {memory}"
+            ));
         } else if now - self.last_line >= INTERVAL || step == steps {
             self.last_line = now;
             let width = steps.to_string().len();

@@ -13,7 +13,13 @@ const TOKENS: usize = 120;
 /// One text a prompt: what was said and what the model answered.
 ///
 /// A sample is for looking at, so a fault becomes its text and training goes on.
-pub(crate) fn samples(cpu: &Cpu, model: &Model, tokenizer: &Tokenizer, prompts: &[String], seed: u64) -> Vec<String> {
+pub(crate) fn samples(
+    cpu: &Cpu,
+    model: &Model,
+    tokenizer: &Tokenizer,
+    prompts: &[String],
+    seed: u64,
+) -> Vec<String> {
     prompts.iter().map(|prompt| sample(cpu, model, tokenizer, prompt, seed)).collect()
 }
 
@@ -22,7 +28,9 @@ fn sample(cpu: &Cpu, model: &Model, tokenizer: &Tokenizer, prompt: &str, seed: u
     let clock = || 0.0;
     let settings = Sampling { temperature: 0.5, max_tokens: TOKENS, seed, ..Sampling::default() };
     let reply = Generator::new(cpu, model, tokenizer, &clock)
-        .and_then(|generator| ChatSession::new(generator, Conversation::default(), settings, ContextPolicy::Slide))
+        .and_then(|generator| {
+            ChatSession::new(generator, Conversation::default(), settings, ContextPolicy::Slide)
+        })
         .and_then(|mut session| session.send(prompt, &mut |_| ControlFlow::Continue(())));
     match reply {
         Ok(reply) => format!("> {prompt}\n{}", reply.completion.text.trim()),

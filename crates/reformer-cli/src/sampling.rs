@@ -31,7 +31,17 @@ pub(crate) fn resolve(folder: &Path, typed: &SamplingArgs, seed: Option<u64>) ->
     macro_rules! take {
         ($($key:ident),*) => { $(if let Some(value) = typed.$key { sampling.$key = value; })* };
     }
-    take!(temperature, top_k, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty, repeat_last_n, max_tokens);
+    take!(
+        temperature,
+        top_k,
+        top_p,
+        min_p,
+        repetition_penalty,
+        presence_penalty,
+        frequency_penalty,
+        repeat_last_n,
+        max_tokens
+    );
     if !typed.stop.is_empty() {
         sampling.stop.clone_from(&typed.stop);
     }
@@ -69,7 +79,10 @@ fn from_file(path: &Path) -> anyhow::Result<Sampling> {
             set_json(&mut sampling, key, value.clone()).with_context(|| format!("in {}", path.display()))?;
         }
     }
-    if file.get("do_sample") == Some(&serde_json::Value::Bool(false)) && file.contains_key("do_sample") && !file.contains_key("temperature") {
+    if file.get("do_sample") == Some(&serde_json::Value::Bool(false))
+        && file.contains_key("do_sample")
+        && !file.contains_key("temperature")
+    {
         sampling.temperature = 0.0;
     }
     Ok(sampling)
@@ -92,7 +105,8 @@ fn set_json(sampling: &mut Sampling, key: &str, value: serde_json::Value) -> any
     let shown = value.to_string();
     let mut all = serde_json::to_value(&*sampling)?;
     all[key] = value;
-    let changed: Sampling = serde_json::from_value(all).with_context(|| format!("{key} cannot be {shown}"))?;
+    let changed: Sampling =
+        serde_json::from_value(all).with_context(|| format!("{key} cannot be {shown}"))?;
     reformer::generate::Chain::new(&changed)?;
     *sampling = changed;
     Ok(())
@@ -103,7 +117,9 @@ pub(crate) fn describe(sampling: &Sampling) -> anyhow::Result<String> {
     let all = serde_json::to_value(sampling)?;
     let line = |key: &&str| match &all[*key] {
         // f32 in JSON shows its f64 digits (0.800000011920929).
-        serde_json::Value::Number(n) if n.is_f64() => format!("{key:20} {}", n.as_f64().unwrap_or_default() as f32),
+        serde_json::Value::Number(n) if n.is_f64() => {
+            format!("{key:20} {}", n.as_f64().unwrap_or_default() as f32)
+        }
         other => format!("{key:20} {other}"),
     };
     Ok(KEYS.iter().map(line).collect::<Vec<_>>().join("\n"))

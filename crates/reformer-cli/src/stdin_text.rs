@@ -13,7 +13,9 @@ pub(crate) fn read() -> anyhow::Result<String> {
     io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        anyhow::anyhow!("stdin is not UTF-8 at byte {at}; convert it, for example with `iconv -f WINDOWS-1252 -t UTF-8`")
+        anyhow::anyhow!(
+            "stdin is not UTF-8 at byte {at}; convert it, for example with `iconv -f WINDOWS-1252 -t UTF-8`"
+        )
     })
 }
 

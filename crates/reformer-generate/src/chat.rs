@@ -109,9 +109,11 @@ impl<'a> ChatSession<'a> {
     /// Another reply to the last user turn, from fresh draws.
     pub fn regenerate(&mut self, on_text: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Result<Reply> {
         let before = self.conversation.clone();
-        let text = self.conversation.take_last_exchange().ok_or(GenerateError::NoTurn("reply to regenerate"))?;
+        let text =
+            self.conversation.take_last_exchange().ok_or(GenerateError::NoTurn("reply to regenerate"))?;
         let reply = self.send(&text, on_text);
-        let nothing = |reply: &Reply| reply.completion.text.is_empty() && reply.completion.finish == Finish::Cancelled;
+        let nothing =
+            |reply: &Reply| reply.completion.text.is_empty() && reply.completion.finish == Finish::Cancelled;
         if reply.as_ref().map_or(true, nothing) {
             self.conversation = before;
         }

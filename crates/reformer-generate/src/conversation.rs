@@ -81,8 +81,9 @@ impl Conversation {
     /// The messages as pretty JSON.
     pub fn to_json(&self) -> String {
         let messages = self.messages_from(0).into_iter();
-        let messages =
-            messages.map(|turn| Message { role: role_name(turn.role).into(), content: turn.text }).collect::<Vec<_>>();
+        let messages = messages
+            .map(|turn| Message { role: role_name(turn.role).into(), content: turn.text })
+            .collect::<Vec<_>>();
         let mut text = serde_json::to_string_pretty(&Saved { messages }).unwrap_or_default();
         text.push('\n');
         text
@@ -90,7 +91,8 @@ impl Conversation {
 
     /// Reads what [`to_json`](Self::to_json) writes, or a bare array of messages.
     pub fn from_json(json: &str) -> Result<Self> {
-        let loaded: Loaded = serde_json::from_str(json).map_err(|e| GenerateError::Conversation(e.to_string()))?;
+        let loaded: Loaded =
+            serde_json::from_str(json).map_err(|e| GenerateError::Conversation(e.to_string()))?;
         let (Loaded::Wrapped { messages } | Loaded::Bare(messages)) = loaded;
         let mut conversation = Self::default();
         for (index, Message { role, content }) in messages.into_iter().enumerate() {
@@ -148,9 +150,11 @@ mod tests {
 
     #[test]
     fn an_unknown_or_misplaced_role_is_named_with_its_place() {
-        let tool = Conversation::from_json(r#"[{"role":"user","content":"a"},{"role":"tool","content":"b"}]"#);
+        let tool =
+            Conversation::from_json(r#"[{"role":"user","content":"a"},{"role":"tool","content":"b"}]"#);
         assert!(tool.unwrap_err().to_string().contains("message 2 has the role \"tool\""));
-        let late = Conversation::from_json(r#"[{"role":"user","content":"a"},{"role":"system","content":"b"}]"#);
+        let late =
+            Conversation::from_json(r#"[{"role":"user","content":"a"},{"role":"system","content":"b"}]"#);
         assert!(late.unwrap_err().to_string().contains("may only come first"));
         assert!(Conversation::from_json("{").is_err());
     }

@@ -107,10 +107,18 @@ pub struct Generator<'a> {
 
 impl<'a> Generator<'a> {
     /// Checks that the tokenizer fits the model.
-    pub fn new(cpu: &'a Cpu, model: &'a Model, tokenizer: &'a Tokenizer, clock: &'a dyn Fn() -> f64) -> Result<Self> {
+    pub fn new(
+        cpu: &'a Cpu,
+        model: &'a Model,
+        tokenizer: &'a Tokenizer,
+        clock: &'a dyn Fn() -> f64,
+    ) -> Result<Self> {
         let vocab_size = model.config().vocab_size;
         if tokenizer.vocab_size() > vocab_size {
-            return Err(GenerateError::TokenOutOfRange { token: tokenizer.vocab_size() as u32 - 1, vocab_size });
+            return Err(GenerateError::TokenOutOfRange {
+                token: tokenizer.vocab_size() as u32 - 1,
+                vocab_size,
+            });
         }
         Ok(Self { cpu, model, tokenizer, clock })
     }
@@ -139,7 +147,8 @@ impl<'a> Generator<'a> {
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Completion> {
         let sampling = request.sampling;
-        let chain = Chain::new(sampling)?.suppressing(&[self.tokenizer.pad_token()], self.tokenizer.vocab_size());
+        let chain =
+            Chain::new(sampling)?.suppressing(&[self.tokenizer.pad_token()], self.tokenizer.vocab_size());
         let prompt = self.fit(request)?;
         let mut done = Completion {
             text: String::new(),
@@ -191,7 +200,7 @@ impl<'a> Generator<'a> {
                 let dropped = cache.ids.len() / 2;
                 let rest = cache.ids.split_off(dropped);
                 done.dropped_tokens += dropped;
-                self.rewind(cache, 0)?;
+                self.rewind(cache, 0);
                 logits = self.prefill(cache, &rest)?.0;
                 continue;
             }
@@ -234,29 +243,21 @@ impl<'a> Generator<'a> {
         let common = cache.ids.iter().zip(prompt).take_while(|(a, b)| a == b).count();
         // One token must be computed anew, because the state keeps keys and not logits.
         let reused = common.min(prompt.len() - 1);
-        self.rewind(cache, reused)?;
-        let logits = self.model.prefill(self.cpu, &mut cache.state, &prompt[reused..]);
-        match logits {
-            Ok(logits) => {
-                cache.ids.extend_from_slice(&prompt[reused..]);
-                Ok((logits, reused))
-            }
-            Err(fault) => {
-                // What a failed prefill left in the state is unknown.
-                *cache = self.cache();
-                Err(fault.into())
-            }
-        }
+        self.rewind(cache, reused);
+        // After a fault the state is as before, and so are the ids beside it.
+        let logits = self.model.prefill(self.cpu, &mut cache.state, &prompt[reused..])?;
+        cache.ids.extend_from_slice(&prompt[reused..]);
+        Ok((logits, reused))
     }
 
-    fn rewind(&self, cache: &mut Cache, len: usize) -> Result<()> {
+    fn rewind(&self, cache: &mut Cache, len: usize) {
         if len == 0 {
+            // A fresh state takes the next prompt in parallel.
             *cache = self.cache();
-        } else if len < cache.ids.len() {
+        } else {
             cache.state.truncate(len);
             cache.ids.truncate(len);
         }
-        Ok(())
     }
 }
 
@@ -276,7 +277,12 @@ struct Emitter<'a> {
 
 impl<'a> Emitter<'a> {
     fn new(stop: &[String], on_text: &'a mut dyn FnMut(&str) -> ControlFlow<()>) -> Self {
-        Self { decoder: StreamDecoder::new(), stops: StopStrings::new(stop.iter().cloned()), text: String::new(), on_text }
+        Self {
+            decoder: StreamDecoder::new(),
+            stops: StopStrings::new(stop.iter().cloned()),
+            text: String::new(),
+            on_text,
+        }
     }
 
     fn push(&mut self, bytes: &[u8]) -> Emitted {
@@ -304,5 +310,59 @@ impl<'a> Emitter<'a> {
         self.text.push_str(&rest);
         let broke = !rest.is_empty() && (self.on_text)(&rest).is_break();
         (self.text, broke)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the consumer saw, piece by piece, and what the emitter said in the end.
+    fn emit(tokens: &[&[u8]], stop: &[&str]) -> (Vec<String>, String, bool) {
+        let mut seen = Vec::new();
+        let stop: Vec<String> = stop.iter().map(ToString::to_string).collect();
+        let mut on_text = |piece: &str| {
+            seen.push(piece.to_owned());
+            ControlFlow::Continue(())
+        };
+        let mut out = Emitter::new(&stop, &mut on_text);
+        let stopped = tokens.iter().any(|bytes| matches!(out.push(bytes), Emitted::StopString));
+        let (text, _) = out.finish(true);
+        (seen, text, stopped)
+    }
+
+    #[test]
+    fn an_emoji_split_over_four_tokens_comes_out_whole_at_the_fourth() {
+        let train = "🚂".as_bytes();
+        let (seen, text, _) = emit(&[&train[..1], &train[1..2], &train[2..3], &train[3..], b"!"], &[]);
+        assert_eq!(seen, ["", "", "", "🚂", "!"]);
+        assert_eq!(text, "🚂!");
+    }
+
+    #[test]
+    fn a_character_that_never_ends_becomes_one_replacement_at_the_end() {
+        let (seen, text, _) = emit(&[b"a", &"é".as_bytes()[..1]], &[]);
+        assert_eq!((seen.concat().as_str(), text.as_str()), ("a\u{fffd}", "a\u{fffd}"));
+    }
+
+    #[test]
+    fn a_stop_string_that_spans_tokens_is_never_seen() {
+        let (seen, text, stopped) = emit(&[b"yes", b" Per", b"son 1", b": no"], &[" Person 1:"]);
+        assert!(stopped);
+        assert_eq!((seen.concat().as_str(), text.as_str()), ("yes", "yes"));
+    }
+
+    #[test]
+    fn of_two_stop_strings_where_one_begins_the_other_the_shorter_one_stops() {
+        let (seen, _, stopped) = emit(&[b"a", b"E", b"N", b"D", b"."], &["END.", "END"]);
+        assert!(stopped);
+        assert_eq!(seen.concat(), "a");
+    }
+
+    #[test]
+    fn the_beginning_of_a_stop_string_that_never_comes_is_released_at_the_end() {
+        let (seen, text, stopped) = emit(&[b"a", b"EN"], &["END"]);
+        assert!(!stopped);
+        assert_eq!((seen.concat().as_str(), text.as_str()), ("aEN", "aEN"));
     }
 }

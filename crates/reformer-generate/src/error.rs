@@ -57,7 +57,9 @@ pub enum GenerateError {
     #[error("there is no {0} yet")]
     NoTurn(&'static str),
     /// A saved conversation that cannot be read.
-    #[error("not a conversation: {0}; expected [{{\"role\": \"user\", \"content\": \"…\"}}, …] or {{\"messages\": […]}}")]
+    #[error(
+        "not a conversation: {0}; expected [{{\"role\": \"user\", \"content\": \"…\"}}, …] or {{\"messages\": […]}}"
+    )]
     Conversation(String),
     /// The model refused.
     #[error(transparent)]

@@ -207,7 +207,10 @@ impl Chain {
         check(sampling)?;
         let greedy = sampling.temperature == 0.0;
         let mut rules = Vec::new();
-        if sampling.repetition_penalty != 1.0 || sampling.presence_penalty != 0.0 || sampling.frequency_penalty != 0.0 {
+        if sampling.repetition_penalty != 1.0
+            || sampling.presence_penalty != 0.0
+            || sampling.frequency_penalty != 0.0
+        {
             rules.push(Rule::Penalties {
                 repetition: sampling.repetition_penalty,
                 presence: sampling.presence_penalty,
@@ -312,7 +315,11 @@ fn check(s: &Sampling) -> Result<()> {
         return fault("frequency_penalty", s.frequency_penalty, "a number (0 is off)");
     }
     if s.stop.iter().any(String::is_empty) {
-        return Err(GenerateError::Setting { key: "stop", got: "\"\"".into(), expected: "a string of at least one character" });
+        return Err(GenerateError::Setting {
+            key: "stop",
+            got: "\"\"".into(),
+            expected: "a string of at least one character",
+        });
     }
     Ok(())
 }
@@ -375,7 +382,14 @@ mod tests {
         let chain = Chain::new(&all).unwrap().suppressing(&[0], 4);
         assert!(matches!(
             chain.rules(),
-            [Rule::Suppress { .. }, Rule::Penalties { .. }, Rule::TopK(40), Rule::TopP(_), Rule::MinP(_), Rule::Temperature(_)]
+            [
+                Rule::Suppress { .. },
+                Rule::Penalties { .. },
+                Rule::TopK(40),
+                Rule::TopP(_),
+                Rule::MinP(_),
+                Rule::Temperature(_)
+            ]
         ));
     }
 
@@ -387,7 +401,8 @@ mod tests {
 
     #[test]
     fn a_suppressed_or_unknown_token_is_never_drawn() {
-        let chain = Chain::new(&Sampling { temperature: 5.0, ..Sampling::default() }).unwrap().suppressing(&[0], 3);
+        let chain =
+            Chain::new(&Sampling { temperature: 5.0, ..Sampling::default() }).unwrap().suppressing(&[0], 3);
         for step in 0..500 {
             let token = chain.sample(&mut [9.0, 1.0, 1.0, 9.0], &[], step).unwrap();
             assert!(token == 1 || token == 2);

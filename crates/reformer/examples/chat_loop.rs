@@ -36,7 +36,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let reply = session.send(&line?, &mut |piece| {
             print!("{piece}");
             // A reader that left ends the reply.
-            if std::io::stdout().flush().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if std::io::stdout().flush().is_err() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         })?;
         println!("\n[{:.0} tokens/s]", reply.completion.stats.decode_tokens_per_second());
     }

@@ -28,14 +28,17 @@ kind = "bytes"
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let recipe = Recipe::parse(RECIPE, &[])?;
     let tokenizer = Tokenizer::bytes();
-    let corpus = Corpus::encode(&tokenizer, &demo::dialogues(1, 500), Form::Marks, Weighting::ALL, "training")?;
+    let corpus =
+        Corpus::encode(&tokenizer, &demo::dialogues(1, 500), Form::Marks, Weighting::ALL, "training")?;
     let (end, pad) = (tokenizer.end_token(), tokenizer.pad_token());
-    let config = recipe.model.config(ModelTokens { vocab_size: tokenizer.vocab_size(), pad, end }, recipe.seed)?;
+    let config =
+        recipe.model.config(ModelTokens { vocab_size: tokenizer.vocab_size(), pad, end }, recipe.seed)?;
     let model = Model::new(config, recipe.seed);
     println!("{} parameters, {} tokens", model.parameters().count(), corpus.len());
 
     let held_out = demo::dialogues(2, 10);
-    let measure = |cpu: &Cpu, model: &Model| evaluate(cpu, model, &tokenizer, &held_out, &EvalOptions::rows_of(256));
+    let measure =
+        |cpu: &Cpu, model: &Model| evaluate(cpu, model, &tokenizer, &held_out, &EvalOptions::rows_of(256));
     let packer = Packer::new(corpus, &recipe, end.unwrap_or(pad), pad);
     let mut trainer = Trainer::new(Cpu::new(2)?, model, packer, &recipe);
     let before = measure(trainer.cpu(), trainer.model())?;
@@ -48,7 +51,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let after = measure(trainer.cpu(), trainer.model())?;
-    println!("bits per byte on dialogues it has not seen: {:.2} → {:.2}", before.bits_per_byte, after.bits_per_byte);
+    println!(
+        "bits per byte on dialogues it has not seen: {:.2} → {:.2}",
+        before.bits_per_byte, after.bits_per_byte
+    );
     assert!(after.bits_per_byte < before.bits_per_byte);
     Ok(())
 }

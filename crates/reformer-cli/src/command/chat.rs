@@ -17,7 +17,9 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
     let folder = opened::checkpoint(&args.model)?;
     let settings = sampling::resolve(&folder, &args.sampling, global.seed)?;
     if args.load.is_some() && args.system.is_some() {
-        return Err(usage(anyhow::anyhow!("--load brings its own system prompt: give either --load or --system")));
+        return Err(usage(anyhow::anyhow!(
+            "--load brings its own system prompt: give either --load or --system"
+        )));
     }
     let conversation = match &args.load {
         Some(path) => repl::load(path)?,

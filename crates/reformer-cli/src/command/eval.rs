@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use crate::args::{AttentionChoice, EvalArgs, Global};
 use crate::exit::usage;
-use crate::terminal::Terminal;
 use crate::opened::{self, Opened};
+use crate::terminal::Terminal;
 use crate::{json, number};
 
 /// One evaluation with what it was evaluated by.
@@ -74,7 +74,11 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
         return Ok(ExitCode::SUCCESS);
     }
     let mut out = io::stdout().lock();
-    writeln!(out, "{:>10} {:>8} {:>11} {:>13} {:>9} {:>12} {:>12}", "num_hashes", "loss", "perplexity", "bits_per_byte", "accuracy", "tokens", "bytes")?;
+    writeln!(
+        out,
+        "{:>10} {:>8} {:>11} {:>13} {:>9} {:>12} {:>12}",
+        "num_hashes", "loss", "perplexity", "bits_per_byte", "accuracy", "tokens", "bytes"
+    )?;
     for (num_hashes, r, _) in &reports {
         writeln!(
             out,

@@ -47,7 +47,10 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global, terminal: Terminal) -> a
         json::line(&done)?;
     }
     if done.dropped_tokens > 0 {
-        terminal.warn(format_args!("the context was full: the oldest {} tokens were dropped", done.dropped_tokens));
+        terminal.warn(format_args!(
+            "the context was full: the oldest {} tokens were dropped",
+            done.dropped_tokens
+        ));
     }
     if done.finish == Finish::ContextFull {
         terminal.warn("the model's positions are used up; --context slide drops the oldest part and goes on");

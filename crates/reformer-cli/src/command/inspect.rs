@@ -51,7 +51,12 @@ fn as_json(opened: &Opened, tensors: bool, memory: Option<(usize, MemoryEstimate
             .collect();
     }
     if let Some((len, estimate)) = memory {
-        all["memory"] = estimate.parts().into_iter().map(|(part, bytes)| (part.to_owned(), Value::from(bytes))).collect::<serde_json::Map<_, _>>().into();
+        all["memory"] = estimate
+            .parts()
+            .into_iter()
+            .map(|(part, bytes)| (part.to_owned(), Value::from(bytes)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
         all["memory"]["length"] = len.into();
         all["memory"]["total_bytes"] = estimate.total_bytes().into();
     }
@@ -62,13 +67,17 @@ fn as_text(opened: &Opened, tensors: bool, memory: Option<(usize, MemoryEstimate
     let count = number::count;
     let config = opened.model.config();
     let mut out = io::stdout().lock();
-    let kinds: Vec<String> = config.attn_layers.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
+    let kinds: Vec<String> =
+        config.attn_layers.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
     let positions = config.position_limit().map_or_else(|| "no limit".into(), count);
     let chat = if opened.chats() { "chat" } else { "completion only" };
     let rows = [
         ("path", opened.folder.display().to_string()),
         ("parameters", count(opened.model.parameters().count())),
-        ("tokenizer", format!("{}, {} tokens, {chat}", opened.tokenizer.kind(), count(opened.tokenizer.vocab_size()))),
+        (
+            "tokenizer",
+            format!("{}, {} tokens, {chat}", opened.tokenizer.kind(), count(opened.tokenizer.vocab_size())),
+        ),
         ("vocabulary", count(config.vocab_size)),
         ("positions", format!("{positions} ({:?})", config.positions()).to_lowercase()),
         ("hidden_size", count(config.hidden_size)),

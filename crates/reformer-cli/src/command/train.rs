@@ -37,9 +37,10 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, terminal: Terminal) -> anyh
 
     let interrupt = Interrupt::install()?;
     let (out, seed) = (options.out.clone(), options.recipe.seed);
-    let mut sampler = |cpu: &Cpu, model: &reformer::model::Model, tokenizer: &Tokenizer, prompts: &[String]| {
-        samples(cpu, model, tokenizer, prompts, seed)
-    };
+    let mut sampler =
+        |cpu: &Cpu, model: &reformer::model::Model, tokenizer: &Tokenizer, prompts: &[String]| {
+            samples(cpu, model, tokenizer, prompts, seed)
+        };
     terminal.say(format_args!("{BOLD}training{PLAIN} into {}", out.display()));
     let mut progress = Progress::new(terminal, &clock);
     let around = Surroundings {
@@ -91,9 +92,13 @@ fn resolve(args: &TrainArgs, global: &Global) -> anyhow::Result<TrainOptions> {
 /// The run that was written to last, for a bare `--resume`.
 fn newest_run() -> anyhow::Result<PathBuf> {
     let runs = std::fs::read_dir(RUNS).into_iter().flatten().flatten();
-    let dated = runs.filter_map(|run| Some((run.path().join("recipe.toml").metadata().ok()?.modified().ok()?, run.path())));
+    let dated = runs.filter_map(|run| {
+        Some((run.path().join("recipe.toml").metadata().ok()?.modified().ok()?, run.path()))
+    });
     let newest = dated.max().map(|(_, path)| path);
-    newest.ok_or_else(|| usage(anyhow::anyhow!("nothing to resume: there is no run in {RUNS}/; name one with --resume=DIR")))
+    newest.ok_or_else(|| {
+        usage(anyhow::anyhow!("nothing to resume: there is no run in {RUNS}/; name one with --resume=DIR"))
+    })
 }
 
 /// Faults of the recipe and of the command line are configuration, the rest is failure.
@@ -114,7 +119,9 @@ fn conclude(
     match outcome {
         Outcome::Finished { checkpoint, best } => {
             if json {
-                json::line(&serde_json::json!({ "run": out, "checkpoint": checkpoint, "best": best, "seconds": seconds }))?;
+                json::line(
+                    &serde_json::json!({ "run": out, "checkpoint": checkpoint, "best": best, "seconds": seconds }),
+                )?;
             }
             terminal.say(format_args!(
                 "{BOLD}done{PLAIN} in {}; talk to it: reformer chat {}",

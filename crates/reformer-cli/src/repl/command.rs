@@ -66,7 +66,8 @@ pub(crate) fn parse(line: &str) -> Result<Command, String> {
     let rest = rest.trim();
     let some = || (!rest.is_empty()).then(|| rest.to_owned());
     let file = || some().ok_or_else(|| format!("{name} needs a file name: {name} FILE"));
-    let alone = |command| if rest.is_empty() { Ok(command) } else { Err(format!("{name} takes nothing after it")) };
+    let alone =
+        |command| if rest.is_empty() { Ok(command) } else { Err(format!("{name} takes nothing after it")) };
     match name {
         "/help" | "/?" => alone(Command::Help),
         "/new" => alone(Command::New),

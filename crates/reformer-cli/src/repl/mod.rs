@@ -57,7 +57,8 @@ impl Repl<'_> {
                 }
                 Input::Interrupted if hinted => break ExitCode::from(INTERRUPTED),
                 Input::Interrupted => {
-                    self.terminal.say(format_args!("{DIM}Ctrl-C again or Ctrl-D leaves; /help lists commands{PLAIN}"));
+                    self.terminal
+                        .say(format_args!("{DIM}Ctrl-C again or Ctrl-D leaves; /help lists commands{PLAIN}"));
                     hinted = true;
                 }
                 Input::End => break ExitCode::SUCCESS,
@@ -100,7 +101,9 @@ impl Repl<'_> {
                     let width = 38 - name.len();
                     say(&format_args!("{BOLD}{name}{PLAIN} {argument:width$} {meaning}"));
                 }
-                say(&"Several lines: \"\"\" around them, \\ at a line's end, Alt-Enter, or paste. // begins a message with a slash.");
+                say(
+                    &"Several lines: \"\"\" around them, \\ at a line's end, Alt-Enter, or paste. // begins a message with a slash.",
+                );
             }
             Command::New => {
                 self.session.clear();
@@ -114,7 +117,9 @@ impl Repl<'_> {
                 self.session.set_system(Some(text).filter(|text| text != "none"));
                 self.terminal.say("A new conversation under that system prompt.");
             }
-            Command::Set(None) | Command::Show(Show::Settings) => say(&sampling::describe(self.session.sampling())?),
+            Command::Set(None) | Command::Show(Show::Settings) => {
+                say(&sampling::describe(self.session.sampling())?)
+            }
             Command::Set(Some((key, value))) => {
                 let mut changed = self.session.sampling().clone();
                 sampling::set(&mut changed, &key, &value)?;
@@ -127,7 +132,10 @@ impl Repl<'_> {
                 self.terminal.say(format_args!("Took back: {text}"));
             }
             Command::Save(path) => save(Path::new(&path), self.session.conversation()).map(|()| {
-                self.terminal.say(format_args!("Saved {} turns to {path}.", self.session.conversation().turns().len()));
+                self.terminal.say(format_args!(
+                    "Saved {} turns to {path}.",
+                    self.session.conversation().turns().len()
+                ));
             })?,
             Command::Load(path) => {
                 let conversation = load(Path::new(&path))?;
@@ -152,7 +160,8 @@ impl Repl<'_> {
 
     /// The one-shot form: a fault is the program's fault.
     pub(crate) fn once(mut self, text: &str) -> anyhow::Result<ExitCode> {
-        let mut stream = if self.json { Stream::silent(self.interrupt) } else { Stream::printing(self.interrupt) };
+        let mut stream =
+            if self.json { Stream::silent(self.interrupt) } else { Stream::printing(self.interrupt) };
         let reply = self.session.send(text, &mut |piece| stream.push(piece));
         stream.finish()?;
         self.conclude(&reply?)?;
@@ -166,7 +175,8 @@ impl Repl<'_> {
             &mut dyn FnMut(&str) -> std::ops::ControlFlow<()>,
         ) -> Result<Reply, GenerateError>,
     ) -> anyhow::Result<()> {
-        let mut stream = if self.json { Stream::silent(self.interrupt) } else { Stream::printing(self.interrupt) };
+        let mut stream =
+            if self.json { Stream::silent(self.interrupt) } else { Stream::printing(self.interrupt) };
         let reply = act(&mut self.session, &mut |piece| stream.push(piece));
         stream.finish()?;
         match reply {
@@ -185,7 +195,9 @@ impl Repl<'_> {
         let aside = |words: &dyn std::fmt::Display| self.terminal.say(format_args!("{DIM}[{words}]{PLAIN}"));
         match done.finish {
             Finish::Stop => {}
-            Finish::Length => aside(&format_args!("stopped after max_tokens {}", self.session.sampling().max_tokens)),
+            Finish::Length => {
+                aside(&format_args!("stopped after max_tokens {}", self.session.sampling().max_tokens))
+            }
             Finish::ContextFull => aside(&"the model's positions are used up: /new starts over"),
             Finish::Cancelled => aside(&"stopped"),
         }
@@ -222,7 +234,8 @@ impl Repl<'_> {
         self.terminal.say(format_args!("session     {}", speed(&total)));
         let limit = if positions == usize::MAX { "no limit".into() } else { number::count(positions) };
         let share = used as f64 / positions as f64 * 100.0;
-        self.terminal.say(format_args!("context     {} of {limit} tokens ({share:.0} %)", number::count(used)));
+        self.terminal
+            .say(format_args!("context     {} of {limit} tokens ({share:.0} %)", number::count(used)));
     }
 }
 

@@ -79,9 +79,12 @@ impl Source {
     pub(crate) fn save_history(&mut self) -> anyhow::Result<()> {
         if let Self::Editor { editor, history: Some(path) } = self {
             if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+                std::fs::create_dir_all(folder)
+                    .with_context(|| format!("cannot create {}", folder.display()))?;
             }
-            editor.save_history(path).with_context(|| format!("cannot write the history to {}", path.display()))?;
+            editor
+                .save_history(path)
+                .with_context(|| format!("cannot write the history to {}", path.display()))?;
         }
         Ok(())
     }
@@ -102,8 +105,11 @@ fn pipe_message(reader: &mut dyn BufRead) -> anyhow::Result<Input> {
         if reader.read_until(b'\n', &mut line).context("cannot read stdin")? == 0 {
             return Ok(if message.is_empty() { Input::End } else { Input::Line(unfold(&message)) });
         }
-        let line = String::from_utf8(line).context("stdin is not UTF-8; convert it, for example with `iconv -t UTF-8`")?;
-        message.push_str(line.strip_suffix('\n').map_or(line.as_str(), |line| line.strip_suffix('\r').unwrap_or(line)));
+        let line = String::from_utf8(line)
+            .context("stdin is not UTF-8; convert it, for example with `iconv -t UTF-8`")?;
+        message.push_str(
+            line.strip_suffix('\n').map_or(line.as_str(), |line| line.strip_suffix('\r').unwrap_or(line)),
+        );
         if !unfinished(&message) {
             return Ok(Input::Line(unfold(&message)));
         }
@@ -166,10 +172,13 @@ impl Completer for Assistant {
 
 /// Whole lines that begin with `typed`.
 fn completions(typed: &str) -> Vec<String> {
-    let commands = TABLE.iter().map(|&(name, argument, _)| if argument.is_empty() { name.into() } else { format!("{name} ") });
+    let commands = TABLE
+        .iter()
+        .map(|&(name, argument, _)| if argument.is_empty() { name.into() } else { format!("{name} ") });
     let settings = crate::sampling::KEYS.iter().map(|key| format!("/set {key} "));
     let shows = ["conversation", "settings", "model"].iter().map(|what| format!("/show {what}"));
-    let all: Vec<String> = if typed.contains(' ') { settings.chain(shows).collect() } else { commands.collect() };
+    let all: Vec<String> =
+        if typed.contains(' ') { settings.chain(shows).collect() } else { commands.collect() };
     all.into_iter().filter(|line| typed.starts_with('/') && line.starts_with(typed)).collect()
 }
 

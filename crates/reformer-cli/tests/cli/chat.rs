@@ -44,11 +44,19 @@ fn one_shot_prints_one_reply() {
 
 #[test]
 fn unknown_commands_and_settings_are_answered_and_the_chat_goes_on() {
-    let output = chat("/regne\n/set temprature 1\n/set top_p 7\n/undo\n/save\n/load nowhere.json\nhello\n", &["--json"]);
+    let output = chat(
+        "/regne\n/set temprature 1\n/set top_p 7\n/undo\n/save\n/load nowhere.json\nhello\n",
+        &["--json"],
+    );
     assert_done(&output);
     let stderr = stderr(&output);
-    for word in ["did you mean /regen?", "temprature", "top_p is 7", "no turn to undo", "/save FILE", "nowhere.json"] {
-        assert!(stderr.contains(word) || stderr.contains(&word.replace("top_p is", "`top_p` is")), "no {word:?} in:\n{stderr}");
+    for word in
+        ["did you mean /regen?", "temprature", "top_p is 7", "no turn to undo", "/save FILE", "nowhere.json"]
+    {
+        assert!(
+            stderr.contains(word) || stderr.contains(&word.replace("top_p is", "`top_p` is")),
+            "no {word:?} in:\n{stderr}"
+        );
     }
     assert_eq!(stdout(&output).lines().count(), 1);
 }
@@ -58,14 +66,16 @@ fn a_conversation_is_saved_loaded_regenerated_and_taken_back() {
     let folder = folder();
     let file = folder.path().join("talk.json");
     let file = file.to_str().unwrap();
-    let output = chat(&format!("hello\n/regen\n/save {file}\n/undo\n/show\n/stats\n"), &["--system", "Be brief."]);
+    let output =
+        chat(&format!("hello\n/regen\n/save {file}\n/undo\n/show\n/stats\n"), &["--system", "Be brief."]);
     assert_done(&output);
     let said = stderr(&output);
     for word in ["Saved 2 turns", "Took back: hello", "Nothing has been said", "context"] {
         assert!(said.contains(word), "no {word:?} in:\n{said}");
     }
     let saved: serde_json::Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-    let roles: Vec<&str> = saved["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
+    let roles: Vec<&str> =
+        saved["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
     assert_eq!(roles, ["system", "user", "assistant"]);
     let loaded = chat("/show\n", &["--load", file]);
     assert_done(&loaded);

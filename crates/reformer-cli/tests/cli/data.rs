@@ -29,8 +29,16 @@ fn bad_corpora_are_named_with_line_and_advice() {
         assert_fails(&run(&["data", "describe", path.to_str().unwrap()]), 1, words);
     };
     refused("empty.jsonl", b"", &["empty.jsonl", "empty"]);
-    refused("latin.jsonl", b"{\"turns\":[{\"speaker\":\"user\",\"text\":\"caf\xe9\"}]}\n", &["UTF-8", "line 1"]);
-    refused("broken.jsonl", b"{\"turns\":[{\"speaker\":\"user\",\"text\":\"a\"}]}\n{\"turns\": [\n", &["line 2"]);
+    refused(
+        "latin.jsonl",
+        b"{\"turns\":[{\"speaker\":\"user\",\"text\":\"caf\xe9\"}]}\n",
+        &["UTF-8", "line 1"],
+    );
+    refused(
+        "broken.jsonl",
+        b"{\"turns\":[{\"speaker\":\"user\",\"text\":\"a\"}]}\n{\"turns\": [\n",
+        &["line 2"],
+    );
     refused("nobody.jsonl", b"{\"turns\":[{\"speaker\":\"robot\",\"text\":\"a\"}]}\n", &["robot"]);
     refused("cut.jsonl.gz", &[0x1f, 0x8b, 8, 0, 0, 0], &["cut.jsonl.gz"]);
     assert_fails(&run(&["data", "describe", "nowhere.jsonl"]), 1, &["nowhere.jsonl"]);
@@ -43,7 +51,10 @@ fn a_corpus_that_cannot_be_read_stops_training_with_1() {
     for (name, content) in [("empty.jsonl", &b""[..]), ("latin.txt", b"caf\xe9")] {
         let corpus = folder.path().join(name);
         fs::write(&corpus, content).unwrap();
-        let recipe = crate::fixture::recipe(folder.path(), &[("\"demo\"", &format!("{:?}", corpus.to_str().unwrap()))]);
+        let recipe = crate::fixture::recipe(
+            folder.path(),
+            &[("\"demo\"", &format!("{:?}", corpus.to_str().unwrap()))],
+        );
         let out = folder.path().join("run");
         let output = run(&["train", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()]);
         assert_fails(&output, 1, &[name]);

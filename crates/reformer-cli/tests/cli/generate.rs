@@ -44,7 +44,19 @@ fn a_stop_string_is_never_part_of_the_text() {
     let free: serde_json::Value = serde_json::from_str(&stdout(&free)).unwrap();
     let text = free["text"].as_str().unwrap();
     let stop: String = text.chars().skip(5).take(2).collect();
-    let stopped = run(&["generate", &model, "-p", "the ", "--max-tokens", "60", "--seed", "1", "--json", "--stop", &stop]);
+    let stopped = run(&[
+        "generate",
+        &model,
+        "-p",
+        "the ",
+        "--max-tokens",
+        "60",
+        "--seed",
+        "1",
+        "--json",
+        "--stop",
+        &stop,
+    ]);
     let stopped: serde_json::Value = serde_json::from_str(&stdout(&stopped)).unwrap();
     assert_eq!(stopped["finish"], "stop");
     let expected = &text[..text.find(&stop).unwrap()];

@@ -8,7 +8,9 @@ use crate::fixture::{assert_done, assert_fails, folder, run, stdout, tiny};
 fn inspect_shows_configuration_parameters_tensors_and_memory() {
     let output = run(&["inspect", &tiny(), "--tensors", "--memory", "4096"]);
     assert_done(&output);
-    for word in ["parameters", "lsh", "reformer.embeddings.word_embeddings.weight", "lm_head.bias", "4,096 tokens"] {
+    for word in
+        ["parameters", "lsh", "reformer.embeddings.word_embeddings.weight", "lm_head.bias", "4,096 tokens"]
+    {
         assert!(stdout(&output).contains(word), "no {word:?} in:\n{}", stdout(&output));
     }
 }
@@ -20,7 +22,8 @@ fn inspect_json_is_one_object() {
     let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(json["config"]["model_type"], "reformer");
     assert!(json["parameters"].as_u64().unwrap() > 0);
-    let counted: u64 = json["tensors"].as_array().unwrap().iter().map(|t| t["elements"].as_u64().unwrap()).sum();
+    let counted: u64 =
+        json["tensors"].as_array().unwrap().iter().map(|t| t["elements"].as_u64().unwrap()).sum();
     assert_eq!(json["parameters"], counted);
     assert!(json["memory"]["total_bytes"].as_u64().unwrap() > 0, "{}", json["memory"]);
 }

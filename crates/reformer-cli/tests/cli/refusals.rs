@@ -109,7 +109,9 @@ fn writing_to_a_full_device_fails_with_1() {
 fn a_pipe_that_closes_early_is_success() {
     let program = assert_cmd::cargo::cargo_bin("reformer");
     let model = tiny();
-    for command in ["data convert demo".to_owned(), "completions bash".into(), format!("inspect {model} --tensors")] {
+    for command in
+        ["data convert demo".to_owned(), "completions bash".into(), format!("inspect {model} --tensors")]
+    {
         let script = format!("set -o pipefail; {} {command} | head -1", program.display());
         let output = Command::new("bash").args(["-c", &script]).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{command}: {}", stderr(&output));

@@ -9,7 +9,13 @@ use crate::fixture::{assert_done, assert_fails, folder, recipe, run, stderr, std
 #[test]
 fn training_leaves_a_run_directory_with_recipe_metrics_and_checkpoints() {
     let run = tiny_run();
-    for path in ["recipe.toml", "metrics.jsonl", "train.log", "checkpoints/last/model.safetensors", "checkpoints/best/config.json"] {
+    for path in [
+        "recipe.toml",
+        "metrics.jsonl",
+        "train.log",
+        "checkpoints/last/model.safetensors",
+        "checkpoints/best/config.json",
+    ] {
         assert!(run.join(path).exists(), "no {path} in {}", run.display());
     }
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
@@ -74,7 +80,8 @@ fn a_run_is_not_overwritten_and_resumes_to_its_end() {
 #[test]
 fn ctrl_c_saves_a_checkpoint_and_exits_130_and_resume_finishes() {
     let folder = folder();
-    let recipe = recipe(folder.path(), &[("steps = 12", "steps = 100000"), ("save_every = 6", "save_every = 0")]);
+    let recipe =
+        recipe(folder.path(), &[("steps = 12", "steps = 100000"), ("save_every = 6", "save_every = 0")]);
     let out = folder.path().join("run");
     let mut child = Command::new(assert_cmd::cargo::cargo_bin("reformer"))
         .args(["train", recipe.to_str().unwrap(), "--threads", "1", "--out", out.to_str().unwrap()])
@@ -106,7 +113,11 @@ fn a_typo_in_a_recipe_is_a_configuration_error_with_a_suggestion() {
 
 #[test]
 fn a_typo_in_a_set_is_a_configuration_error_with_a_suggestion() {
-    assert_fails(&run(&["train", "--demo", "--set", "model.num_hash=2"]), 2, &["model.num_hash", "model.num_hashes"]);
+    assert_fails(
+        &run(&["train", "--demo", "--set", "model.num_hash=2"]),
+        2,
+        &["model.num_hash", "model.num_hashes"],
+    );
     assert_fails(&run(&["train", "--demo", "--set", "steps"]), 2, &["KEY=VALUE"]);
 }
 
@@ -126,7 +137,14 @@ fn an_impossible_axial_shape_and_an_odd_bucket_count_are_configuration_errors() 
 #[test]
 fn rows_of_one_token_train() {
     let folder = folder();
-    let recipe = recipe(folder.path(), &[("length = 128", "length = 1"), ("steps = 12", "steps = 2"), ("eval_tokens = 512", "eval_tokens = 3")]);
+    let recipe = recipe(
+        folder.path(),
+        &[
+            ("length = 128", "length = 1"),
+            ("steps = 12", "steps = 2"),
+            ("eval_tokens = 512", "eval_tokens = 3"),
+        ],
+    );
     let out = folder.path().join("run");
     assert_done(&run(&["train", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()]));
 }
