@@ -62,7 +62,7 @@ pub(crate) fn meeting_codes(
     codes
 }
 
-impl<'a> Chunked<'a> {
+impl Chunked<'_> {
     fn per_round(&self) -> usize {
         self.len.div_ceil(self.chunk)
     }

@@ -78,8 +78,8 @@ pub fn lsh_pairs(config: &LshConfig, len: usize, masks: Masks<'_>, buckets: &Buc
     };
     let row = |i: usize| {
         let mut row = Vec::new();
-        for r in 0..buckets.rounds() {
-            for &(round, bucket, j) in chunks.neighbours(home[r][i]).flat_map(|c| &order[chunks.range(c)]) {
+        for (r, home) in home.iter().enumerate() {
+            for &(round, bucket, j) in chunks.neighbours(home[i]).flat_map(|c| &order[chunks.range(c)]) {
                 let elsewhere = same_bucket && (round, bucket) != (r, buckets.round(r)[i]);
                 let Some(itself) = rules.see(len, i, j).filter(|_| !elsewhere) else { continue };
                 let n = (0..buckets.rounds()).filter(|&h| meet(h, i, j)).count() as f64;

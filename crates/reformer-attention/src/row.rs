@@ -11,6 +11,8 @@
 //! Floats go through [`Simd`]; integers, compares and selects are plain loops over blocks of [`LANES`], which the compiler
 //! turns into vector code of the same level.
 
+#![allow(clippy::inline_always)] // what a kernel calls must be compiled with the kernel's instructions
+
 use reformer_tensor::simd::{Kernel, Simd, dispatch, math};
 use reformer_tensor::{Key, ViewMut};
 
@@ -100,8 +102,10 @@ fn fill(w: &mut [f32], keys: &KeySide<'_>, query: &QuerySide<'_>, factor: impl F
     for (b, ((w, horizon), (id, gate))) in blocks.zip(same).enumerate() {
         let factor = factor(b * LANES);
         for l in 0..LANES {
-            let visible = (horizon[l] <= query.horizon) & (id[l] != query.id) & (gate[l] == query.gate);
-            w[l] = if visible { factor[l] } else { 0.0 };
+            // Nested selects, not `&&`: branches would not vectorise.
+            let seen = if horizon[l] <= query.horizon { factor[l] } else { 0.0 };
+            let seen = if id[l] == query.id { 0.0 } else { seen };
+            w[l] = if gate[l] == query.gate { seen } else { 0.0 };
         }
     }
 }
@@ -117,8 +121,8 @@ fn count(
     let mut sums = [0_u32; LANES];
     for h in 0..rounds {
         let Some(block) = codes[h * keys + at..].first_chunk::<LANES>() else { break };
-        for l in 0..LANES {
-            sums[l] += u32::from(met(h, l, block));
+        for (l, sum) in sums.iter_mut().enumerate() {
+            *sum += u32::from(met(h, l, block));
         }
     }
     sums.map(|n| n as f32)
