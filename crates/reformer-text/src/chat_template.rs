@@ -18,8 +18,8 @@ pub const MARKS_TEMPLATE: &str = "{% for message in messages %}\
     {% endfor %}\
     {% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}";
 
-/// Instructions that a template may run: far more than a conversation of a million turns needs.
-const FUEL: u64 = 100_000_000;
+/// Instructions that a template may run: a turn takes some twenty.
+const FUEL: u64 = 5_000_000;
 
 /// A compiled chat template.
 #[derive(Clone)]

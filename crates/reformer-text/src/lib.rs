@@ -34,7 +34,9 @@ mod stream_decoder;
 mod tokenizer;
 
 pub use chat_template::{ChatTemplate, MARKS_TEMPLATE};
-pub use corpus::{CorpusFormat, Split, parse_dialogues, read_dialogues, read_split, write_dialogues, write_lines};
+pub use corpus::{
+    CorpusFormat, Split, parse_dialogues, read_dialogues, read_split, write_dialogues, write_lines,
+};
 pub use describe::{Percentiles, Summary, TextCounts};
 pub use dialogue::{Dialogue, Form, Role, Turn};
 pub use error::TextError;

@@ -133,12 +133,11 @@ mod tests {
             let whole = pieces.concat();
             let (text, stop) = run(&stops, &pieces.iter().map(String::as_str).collect::<Vec<_>>());
             prop_assert_eq!((&text, &stop), (&run(&stops, &[&whole]).0, &run(&stops, &[&whole]).1));
-            match stop {
-                Some(stop) => prop_assert!(whole.starts_with(&(text + &stop))),
-                None => {
-                    prop_assert_eq!(&text, &whole);
-                    prop_assert!(!stops.iter().any(|stop| whole.contains(stop)));
-                }
+            if let Some(stop) = stop {
+                prop_assert!(whole.starts_with(&(text + &stop)));
+            } else {
+                prop_assert_eq!(&text, &whole);
+                prop_assert!(!stops.iter().any(|stop| whole.contains(stop)));
             }
         }
     }

@@ -33,6 +33,12 @@ struct LineTurn {
     text: String,
 }
 
+/// The keys of a line, which must be an object: serde would take a list for a struct too.
+pub(super) fn keys(line: &str) -> Option<Keys> {
+    let object = line.trim_start().starts_with('{');
+    object.then(|| serde_json::from_str(line).ok()).flatten()
+}
+
 const EXPECTED: &str =
     "a JSON object {\"id\": …, \"turns\": [{\"speaker\": \"user\", \"text\": …}, …]} on one line";
 
@@ -94,6 +100,9 @@ pub(super) fn each_line<L: for<'a> Deserialize<'a>>(
             problem,
             expected: expected.to_owned(),
         };
+        if line.trim_start().starts_with('[') {
+            return Err(malformed("a JSON list".to_owned()));
+        }
         let parsed = serde_json::from_str::<L>(line).map_err(|e| malformed(json_fault(&e)))?;
         let id = format!("{stem}-{}", number + 1);
         dialogues.push(make(parsed, id).map_err(malformed)?);

@@ -75,9 +75,9 @@ impl CorpusFormat {
         if !lines && !first.starts_with(['{', '[']) {
             return if extension == "json" { Self::MultiWoz } else { Self::Text };
         }
-        match serde_json::from_str::<jsonl::Keys>(first) {
-            Ok(keys) if keys.turns.is_some() => Self::Jsonl,
-            Ok(keys) if keys.messages.is_some() => Self::Messages,
+        match jsonl::keys(first) {
+            Some(keys) if keys.turns.is_some() => Self::Jsonl,
+            Some(keys) if keys.messages.is_some() => Self::Messages,
             _ if lines => Self::Jsonl,
             _ if extension == "json" || multiwoz::looks_like(text) => Self::MultiWoz,
             // A broken first line is a fault to report, not a document to train on.

@@ -195,7 +195,7 @@ pub(crate) fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, TextError> {
         Err(error) => {
             let offset = error.utf8_error().valid_up_to();
             let bytes = error.as_bytes();
-            let line = 1 + bytes[..offset].iter().filter(|&&b| b == b'\n').count();
+            let line = bytes[..offset].split(|&b| b == b'\n').count();
             Err(TextError::Utf8 { path: path.to_owned(), line, offset, byte: bytes[offset] })
         }
     }

@@ -44,7 +44,11 @@ pub fn write_dialogues(path: &Path, dialogues: &[Dialogue], format: CorpusFormat
 }
 
 /// Writes `dialogues` to an open stream, unpacked.
-pub fn write_lines(out: &mut impl Write, dialogues: &[Dialogue], format: CorpusFormat) -> std::io::Result<()> {
+pub fn write_lines(
+    out: &mut impl Write,
+    dialogues: &[Dialogue],
+    format: CorpusFormat,
+) -> std::io::Result<()> {
     for dialogue in dialogues {
         let turns = dialogue.turns.iter();
         match format {

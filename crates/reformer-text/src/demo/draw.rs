@@ -38,7 +38,7 @@ impl Draw {
     pub(super) fn reference(&mut self) -> String {
         let mut text = String::new();
         for _ in 0..2 {
-            text.push(char::from(*self.pick(b"BCDFGHKLMNPRTVWX")));
+            text.push(char::from(*self.pick(b"BCDFGHKLMNPRSVWX")));
         }
         for _ in 0..3 {
             text.push(char::from(*self.pick(b"23456789")));

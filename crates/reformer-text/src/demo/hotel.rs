@@ -27,6 +27,8 @@ fn find(scene: &mut Scene, place: &Hotel) {
                 "I need {priced} hotel in the {area}.",
                 "I am looking for {priced} hotel in the {area}.",
                 "Can you find me a place to stay in the {area}? It should be {price}.",
+                "Where can I sleep in the {area}? I want something {price}.",
+                "My wife and I are looking for {priced} hotel in the {area}.",
             ],
             &slots,
         );
@@ -36,6 +38,8 @@ fn find(scene: &mut Scene, place: &Hotel) {
                 "I need a hotel in the {area}.",
                 "I am looking for a place to stay in the {area}.",
                 "Which hotels are in the {area}?",
+                "We want to spend some nights in the {area}.",
+                "Please help me find a room in the {area}.",
             ],
             &slots,
         );
@@ -57,20 +61,26 @@ fn find(scene: &mut Scene, place: &Hotel) {
 }
 
 fn ask(scene: &mut Scene, place: &Hotel) {
-    if scene.draw.chance(60) {
-        scene.user(&["Does it have parking?", "Is there parking?", "Does the hotel have parking?"], &[]);
-        let phrase = if place.parking {
-            "Yes, {name} has free parking. Shall I book a room?"
-        } else {
-            "No, {name} has no parking. Shall I book a room?"
-        };
-        scene.answer(&[phrase], &[("name", place.name)]);
-    } else {
-        scene.user(&["What is the phone number?", "Can I have the phone number of the hotel?"], &[]);
-        scene.answer(
-            &["The phone number of {name} is {phone}. Would you like to book a room?"],
-            &[("name", place.name), ("phone", place.phone)],
-        );
+    let slots = [("name", place.name), ("phone", place.phone), ("address", place.address)];
+    match scene.draw.below(4) {
+        0 | 1 => {
+            scene.user(&["Does it have parking?", "Is there parking?", "Can we park our car there?"], &[]);
+            let phrase = if place.parking {
+                "Yes, {name} has free parking. Shall I book a room?"
+            } else {
+                "No, {name} has no parking. Shall I book a room?"
+            };
+            scene.answer(&[phrase], &slots);
+        }
+        2 => {
+            scene.user(&["What is the phone number?", "Can I have the phone number of the hotel?"], &[]);
+            scene.answer(&["The phone number of {name} is {phone}. Would you like to book a room?"], &slots);
+        }
+        _ => {
+            scene
+                .user(&["What is the address?", "Where exactly is it?", "What street is the hotel on?"], &[]);
+            scene.answer(&["The address of {name} is {address}. Would you like to book a room?"], &slots);
+        }
     }
 }
 
@@ -99,6 +109,7 @@ fn book(scene: &mut Scene, place: &Hotel) {
                         "Yes, for {people} people and {nights} nights from {day}.",
                         "Yes please, {nights} nights from {day} for {people} people.",
                         "Please book it for {people} people, {nights} nights, from {day}.",
+                        "Perfect. We arrive on {day}, {people} people, and stay {nights} nights.",
                     ],
                     &slots,
                 );

@@ -6,7 +6,7 @@
 //! restaurant", "what was the reference number again?". Facts can be learned, settled things must be looked
 //! up in the context.
 //!
-//! About 500 different words besides numbers, 50 to 60 bytes a turn. A dialogue depends on its seed and
+//! Some 300 different words besides numbers, some 60 bytes a turn and 1000 a dialogue. A dialogue depends on its seed and
 //! number only, on every platform.
 
 mod draw;
@@ -27,8 +27,11 @@ pub const TRAIN_SEED: u64 = 1;
 /// Seed of the dialogues that [`split`] validates on.
 pub const VALID_SEED: u64 = 2;
 
-/// What the assistant can do, in the order of the draw.
-const TASKS: [(&str, fn(&mut Scene)); 4] =
+/// Plays a task from its request to its settlement.
+type Task = fn(&mut Scene);
+
+/// What the assistant can do.
+const TASKS: [(&str, Task); 4] =
     [("restaurant", restaurant::play), ("hotel", hotel::play), ("train", train::play), ("taxi", taxi::play)];
 
 /// The first `count` dialogues of `seed`.
@@ -55,6 +58,9 @@ fn dialogue(seed: u64, number: usize) -> Dialogue {
         let task = left.swap_remove(scene.draw.below(left.len()));
         domains.push(TASKS[task].0.to_owned());
         TASKS[task].1(&mut scene);
+        if scene.draw.chance(3) {
+            out_of_scope(&mut scene);
+        }
         if nth + 1 == tasks || scene.draw.chance(20) {
             for _ in 0..*scene.draw.pick(&[0, 0, 1, 1, 2]) {
                 recall::play(&mut scene);
@@ -66,9 +72,9 @@ fn dialogue(seed: u64, number: usize) -> Dialogue {
 }
 
 fn open(scene: &mut Scene) {
-    match scene.draw.below(10) {
-        0 | 1 => {
-            scene.user(&["Hello.", "Hi.", "Good morning.", "Hello, can you help me?"], &[]);
+    match scene.draw.below(20) {
+        0..=3 => {
+            scene.user(&["Hello.", "Hi.", "Good morning.", "Hello, can you help me?", "Hey there!"], &[]);
             scene.answer(
                 &[
                     "Hello! How can I help you?",
@@ -77,19 +83,54 @@ fn open(scene: &mut Scene) {
                 &[],
             );
         }
-        2 => {
-            scene.user(&["What can you do?", "Who are you?", "Hello, what can you do for me?"], &[]);
+        4 | 5 => {
+            scene.user(
+                &[
+                    "What can you do?",
+                    "Who are you?",
+                    "Hello, what can you do for me?",
+                    "How does this work?",
+                ],
+                &[],
+            );
             scene.answer(
-                &["I can find restaurants and hotels, and book tables, rooms, trains and taxis. What do you need?"],
+                &[
+                    "I can find restaurants and hotels, and book tables, rooms, trains and taxis. What do you need?",
+                ],
                 &[],
             );
         }
-        3..=6 => {
+        6 => {
+            scene.user(&["How are you?", "Hello, how are you today?"], &[]);
+            scene.answer(&["I am well, thank you. How can I help you?"], &[]);
+        }
+        7 => out_of_scope(scene),
+        8..=13 => {
             let lead = ["Hello. ", "Hi. ", "Good evening. ", "Hello, "];
             (*scene.draw.pick(&lead)).clone_into(&mut scene.lead);
         }
         _ => {}
     }
+}
+
+fn out_of_scope(scene: &mut Scene) {
+    scene.user(
+        &[
+            "What is the weather like?",
+            "Can you book a flight for me?",
+            "Tell me a joke.",
+            "Can you write a poem?",
+            "Who won the football match?",
+            "I need a doctor.",
+            "What is two plus two?",
+            "Where can I buy shoes?",
+        ],
+        &[],
+    );
+    scene.answer(
+        &["I am sorry, I can only help with restaurants, hotels, trains and taxis. What would you like?"],
+        &[],
+    );
 }
 
 fn close(scene: &mut Scene) {
@@ -99,6 +140,8 @@ fn close(scene: &mut Scene) {
             "No thank you, goodbye.",
             "That is everything, thanks.",
             "No, thank you for your help.",
+            "No, you have been very helpful.",
+            "Nothing else. Bye!",
         ],
         &[],
     );

@@ -7,13 +7,20 @@ use super::world::{AREAS, DAYS, RESTAURANTS, Restaurant, priced};
 pub(super) fn play(scene: &mut Scene) {
     let place = scene.draw.pick(&RESTAURANTS);
     find(scene, place);
-    if scene.draw.chance(25) {
-        ask_phone(scene, place);
+    if scene.draw.chance(30) {
+        ask(scene, place);
     }
     if scene.draw.chance(88) {
         book(scene, place);
     } else {
-        scene.user(&["No, I only needed the name.", "No thank you, not now."], &[]);
+        scene.user(
+            &[
+                "No, I only needed the name.",
+                "No thank you, not now.",
+                "Not yet, I have to ask my family first.",
+            ],
+            &[],
+        );
         scene.answer(&["All right. Is there anything else I can do for you?"], &[]);
     }
 }
@@ -33,6 +40,9 @@ fn find(scene: &mut Scene, place: &Restaurant) {
                 "I want to eat {food} food in the {area}.",
                 "Is there a {food} restaurant in the {area}?",
                 "Can you find me a {food} restaurant in the {area} of town?",
+                "My friends and I want {food} food, somewhere in the {area}.",
+                "We are hungry. Do you know a {food} place in the {area}?",
+                "Please recommend a {food} restaurant in the {area}.",
             ],
             &slots,
         ),
@@ -42,6 +52,8 @@ fn find(scene: &mut Scene, place: &Restaurant) {
                     "I am looking for {food} food.",
                     "I would like to eat at a {food} restaurant.",
                     "Where can I find {food} food?",
+                    "I feel like {food} food tonight.",
+                    "We would love some {food} food.",
                 ],
                 &slots,
             );
@@ -59,6 +71,8 @@ fn find(scene: &mut Scene, place: &Restaurant) {
                     "I need a restaurant in the {area}.",
                     "I want a place to eat in the {area}.",
                     "Which restaurants are in the {area}?",
+                    "Where can we have dinner in the {area}?",
+                    "I want to have lunch in the {area}.",
                 ],
                 &slots,
             );
@@ -103,10 +117,22 @@ fn find(scene: &mut Scene, place: &Restaurant) {
     );
 }
 
-fn ask_phone(scene: &mut Scene, place: &Restaurant) {
-    let slots = [("name", place.name), ("phone", place.phone)];
-    scene.user(&["What is the phone number?", "Can I have the phone number first?"], &[]);
-    scene.answer(&["The phone number of {name} is {phone}. Would you like to book a table?"], &slots);
+fn ask(scene: &mut Scene, place: &Restaurant) {
+    let slots = [("name", place.name), ("phone", place.phone), ("address", place.address)];
+    if scene.draw.chance(50) {
+        scene.user(
+            &[
+                "What is the phone number?",
+                "Can I have the phone number first?",
+                "Do you know their phone number?",
+            ],
+            &[],
+        );
+        scene.answer(&["The phone number of {name} is {phone}. Would you like to book a table?"], &slots);
+    } else {
+        scene.user(&["What is the address?", "Where is that?", "What street is it on?"], &[]);
+        scene.answer(&["The address of {name} is {address}. Would you like to book a table?"], &slots);
+    }
 }
 
 fn book(scene: &mut Scene, place: &Restaurant) {
@@ -178,6 +204,7 @@ fn ask_details(scene: &mut Scene, people: usize, day: &str, time: usize) {
                 "Yes, a table for {people} on {day} at {time}.",
                 "Yes please, for {people} people on {day} at {time}.",
                 "Please book a table for {people} people at {time} on {day}.",
+                "Sounds good. We are {people} people and will come on {day} at {time}.",
             ],
             &slots,
         ),

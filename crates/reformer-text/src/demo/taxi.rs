@@ -75,6 +75,7 @@ fn between_named_places(scene: &mut Scene, time: usize) -> (String, String) {
                 "I need a taxi from {from} to {to} at {time}.",
                 "Please book a taxi from {from} to {to} at {time}.",
                 "Can I get a taxi at {time} from {from} to {to}?",
+                "Someone should drive me from {from} to {to} at {time}.",
             ],
             &slots,
         );

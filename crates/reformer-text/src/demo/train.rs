@@ -37,6 +37,8 @@ pub(super) fn play(scene: &mut Scene) {
                 &[
                     "I need a train from {from} to {to} on {day}.",
                     "I want to go from {from} to {to} by train on {day}.",
+                    "We travel from {from} to {to} on {day}. Which train can we take?",
+                    "How do I get from {from} to {to} on {day}?",
                 ],
                 &slots,
             );
@@ -44,7 +46,15 @@ pub(super) fn play(scene: &mut Scene) {
             scene.user(&["After {wish}.", "After {wish}, please."], &slots);
         }
         _ => {
-            scene.user(&["I am looking for a train to {to}.", "I need a train to {to}."], &slots);
+            scene.user(
+                &[
+                    "I am looking for a train to {to}.",
+                    "I need a train to {to}.",
+                    "I have to visit my mother in {to}.",
+                    "I have a meeting in {to}.",
+                ],
+                &slots,
+            );
             scene.answer(&["Where do you leave from, on which day and after what time?"], &slots);
             scene.user(
                 &["From {from} on {day} after {wish}.", "I leave from {from} on {day} after {wish}."],
@@ -67,7 +77,11 @@ pub(super) fn play(scene: &mut Scene) {
         _ => {
             let people = scene.draw.between(2, 8);
             scene.user(
-                &["Yes, for {people} people.", "Yes, {people} tickets, please."],
+                &[
+                    "Yes, for {people} people.",
+                    "Yes, {people} tickets, please.",
+                    "That works. We need {people} tickets.",
+                ],
                 &[("people", &people.to_string())],
             );
             people

@@ -7,6 +7,7 @@ pub(super) struct Restaurant {
     pub(super) area: &'static str,
     pub(super) price: &'static str,
     pub(super) phone: &'static str,
+    pub(super) address: &'static str,
 }
 
 pub(super) struct Hotel {
@@ -16,6 +17,7 @@ pub(super) struct Hotel {
     pub(super) stars: usize,
     pub(super) parking: bool,
     pub(super) phone: &'static str,
+    pub(super) address: &'static str,
 }
 
 pub(super) struct Town {
@@ -30,28 +32,29 @@ const fn restaurant(
     area: &'static str,
     price: &'static str,
     phone: &'static str,
+    address: &'static str,
 ) -> Restaurant {
-    Restaurant { name, food, area, price, phone }
+    Restaurant { name, food, area, price, phone, address }
 }
 
 /// Two of every food, in different areas: food and area name one.
 pub(super) const RESTAURANTS: [Restaurant; 16] = [
-    restaurant("Casa Luna", "Italian", "north", "cheap", "555 0112"),
-    restaurant("Villa Rosso", "Italian", "centre", "expensive", "555 0125"),
-    restaurant("Spice Garden", "Indian", "west", "cheap", "555 0131"),
-    restaurant("Royal Saffron", "Indian", "centre", "moderate", "555 0144"),
-    restaurant("Jade Palace", "Chinese", "south", "moderate", "555 0153"),
-    restaurant("Red Lantern", "Chinese", "centre", "cheap", "555 0166"),
-    restaurant("Chez Margot", "French", "east", "expensive", "555 0178"),
-    restaurant("Petit Jardin", "French", "south", "expensive", "555 0183"),
-    restaurant("Lotus House", "Thai", "north", "moderate", "555 0197"),
-    restaurant("Bamboo Corner", "Thai", "east", "cheap", "555 0206"),
-    restaurant("El Toro", "Spanish", "west", "moderate", "555 0218"),
-    restaurant("La Paloma", "Spanish", "south", "cheap", "555 0229"),
-    restaurant("Old Oak", "British", "north", "expensive", "555 0234"),
-    restaurant("Copper Kettle", "British", "east", "moderate", "555 0247"),
-    restaurant("Blue Mosaic", "Turkish", "west", "expensive", "555 0252"),
-    restaurant("Star Grill", "Turkish", "centre", "cheap", "555 0265"),
+    restaurant("Casa Luna", "Italian", "north", "cheap", "555 0112", "3 Mill Street"),
+    restaurant("Villa Rosso", "Italian", "centre", "expensive", "555 0125", "18 Market Square"),
+    restaurant("Spice Garden", "Indian", "west", "cheap", "555 0131", "7 Canal Road"),
+    restaurant("Royal Saffron", "Indian", "centre", "moderate", "555 0144", "25 Market Square"),
+    restaurant("Jade Palace", "Chinese", "south", "moderate", "555 0153", "41 Bridge Street"),
+    restaurant("Red Lantern", "Chinese", "centre", "cheap", "555 0166", "9 Church Lane"),
+    restaurant("Chez Margot", "French", "east", "expensive", "555 0178", "12 Orchard Road"),
+    restaurant("Petit Jardin", "French", "south", "expensive", "555 0183", "30 Bridge Street"),
+    restaurant("Lotus House", "Thai", "north", "moderate", "555 0197", "16 Mill Street"),
+    restaurant("Bamboo Corner", "Thai", "east", "cheap", "555 0206", "5 Harbour Road"),
+    restaurant("El Toro", "Spanish", "west", "moderate", "555 0218", "22 Canal Road"),
+    restaurant("La Paloma", "Spanish", "south", "cheap", "555 0229", "8 Meadow Lane"),
+    restaurant("Old Oak", "British", "north", "expensive", "555 0234", "2 Castle Hill"),
+    restaurant("Copper Kettle", "British", "east", "moderate", "555 0247", "14 Orchard Road"),
+    restaurant("Blue Mosaic", "Turkish", "west", "expensive", "555 0252", "11 Windmill Lane"),
+    restaurant("Star Grill", "Turkish", "centre", "cheap", "555 0265", "6 Church Lane"),
 ];
 
 const fn hotel(
@@ -61,22 +64,23 @@ const fn hotel(
     stars: usize,
     parking: bool,
     phone: &'static str,
+    address: &'static str,
 ) -> Hotel {
-    Hotel { name, area, price, stars, parking, phone }
+    Hotel { name, area, price, stars, parking, phone, address }
 }
 
 /// Two in every area, of different price: area and price name one.
 pub(super) const HOTELS: [Hotel; 10] = [
-    hotel("Park View Hotel", "north", "moderate", 3, true, "555 0311"),
-    hotel("Maple Lodge", "north", "cheap", 2, true, "555 0324"),
-    hotel("Riverside Inn", "south", "cheap", 3, false, "555 0337"),
-    hotel("Abbey House", "south", "expensive", 5, true, "555 0342"),
-    hotel("Harbour Inn", "east", "moderate", 3, false, "555 0356"),
-    hotel("Swan Lodge", "east", "cheap", 2, true, "555 0363"),
-    hotel("Hilltop Hotel", "west", "expensive", 4, true, "555 0375"),
-    hotel("Garden Court", "west", "moderate", 3, true, "555 0388"),
-    hotel("Crown Hotel", "centre", "expensive", 5, false, "555 0392"),
-    hotel("Station Lodge", "centre", "cheap", 2, false, "555 0401"),
+    hotel("Park View Hotel", "north", "moderate", 3, true, "555 0311", "20 Castle Hill"),
+    hotel("Maple Lodge", "north", "cheap", 2, true, "555 0324", "4 Mill Street"),
+    hotel("Riverside Inn", "south", "cheap", 3, false, "555 0337", "33 Bridge Street"),
+    hotel("Abbey House", "south", "expensive", 5, true, "555 0342", "1 Abbey Walk"),
+    hotel("Harbour Inn", "east", "moderate", 3, false, "555 0356", "17 Harbour Road"),
+    hotel("Swan Lodge", "east", "cheap", 2, true, "555 0363", "10 Orchard Road"),
+    hotel("Hilltop Hotel", "west", "expensive", 4, true, "555 0375", "28 Windmill Lane"),
+    hotel("Garden Court", "west", "moderate", 3, true, "555 0388", "15 Canal Road"),
+    hotel("Crown Hotel", "centre", "expensive", 5, false, "555 0392", "1 Market Square"),
+    hotel("Station Lodge", "centre", "cheap", 2, false, "555 0401", "2 Station Road"),
 ];
 
 /// Where all this is, and where every train begins or ends.

@@ -125,7 +125,10 @@ impl Tokenizer {
         match std::str::from_utf8(&bytes) {
             Ok("") => format!("<{id}>"),
             Ok(text) => text.to_owned(),
-            Err(_) => bytes.iter().map(|byte| format!("<0x{byte:02x}>")).collect(),
+            Err(_) => {
+                let named = bytes.iter().map(|byte| format!("<0x{byte:02x}>"));
+                named.collect::<Vec<_>>().concat()
+            }
         }
     }
 

@@ -1,0 +1,75 @@
+//! The corpus of the project's own making: the same everywhere, and worth learning from.
+
+use std::collections::HashSet;
+
+use reformer_text::{Role, Summary, demo};
+
+#[test]
+fn a_dialogue_depends_on_seed_and_number_only() {
+    let few = demo::dialogues(7, 3);
+    assert_eq!(few[..], demo::dialogues(7, 10)[..3]);
+    assert_ne!(few, demo::dialogues(8, 3));
+    // FNV-1a over the text of a hundred: the same on every platform and in every release, because recipes
+    // and published numbers refer to it.
+    let mut digest = 0xcbf2_9ce4_8422_2325_u64;
+    for turn in demo::dialogues(1, 100).iter().flat_map(|dialogue| &dialogue.turns) {
+        for byte in turn.text.bytes().chain([turn.role as u8]) {
+            digest = (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    assert_eq!(format!("{digest:016x}"), "6fca20014b728c7b");
+}
+
+#[test]
+fn turns_alternate_from_a_user_to_a_polite_end() {
+    for dialogue in demo::dialogues(1, 500) {
+        let turns = &dialogue.turns;
+        assert!(turns.len() >= 4 && turns.len() % 2 == 0, "{}", dialogue.id);
+        for (at, turn) in turns.iter().enumerate() {
+            let role = if at % 2 == 0 { Role::User } else { Role::Assistant };
+            assert_eq!(turn.role, role, "{} turn {at}", dialogue.id);
+            assert!(!turn.text.is_empty() && !turn.text.contains(['{', '}', '\n']));
+        }
+        let last = &turns[turns.len() - 1].text;
+        assert!(last.contains("welcome") || last.contains("goodbye"), "{last}");
+    }
+}
+
+#[test]
+fn what_is_recalled_was_said_before() {
+    let mut recalled = 0;
+    for dialogue in demo::dialogues(1, 300) {
+        for (at, turn) in dialogue.turns.iter().enumerate() {
+            let Some((_, reference)) = turn.text.split_once("The reference number for ") else {
+                continue;
+            };
+            let (name, rest) = reference.split_once(" is ").unwrap();
+            let reference = &rest[..5];
+            let said = dialogue.turns[..at].iter().find(|turn| turn.text.contains(reference));
+            let said = said.unwrap_or_else(|| panic!("{}: {reference} is new", dialogue.id));
+            assert!(said.text.contains(name), "{}: {}", dialogue.id, said.text);
+            recalled += 1;
+        }
+    }
+    assert!(recalled > 50, "{recalled}");
+}
+
+#[test]
+fn the_vocabulary_is_small_and_the_splits_do_not_overlap() {
+    let (train, valid) = demo::split();
+    let summary = Summary::of(&train);
+    assert!((3_000_000..8_000_000).contains(&summary.bytes), "{}", summary.bytes);
+    assert_eq!(summary.domains.len(), 4);
+    let words: HashSet<String> = train
+        .iter()
+        .flat_map(|dialogue| &dialogue.turns)
+        .flat_map(|turn| turn.text.split(|c: char| !c.is_alphabetic()))
+        .filter(|word| word.len() > 2)
+        .map(str::to_lowercase)
+        .collect();
+    assert!((250..500).contains(&words.len()), "{}", words.len());
+    let text = |dialogue: &reformer_text::Dialogue| format!("{:?}", dialogue.turns);
+    let seen: HashSet<String> = train.iter().map(text).collect();
+    let repeated = valid.iter().filter(|dialogue| seen.contains(&text(dialogue))).count();
+    assert!(repeated * 100 <= valid.len(), "{repeated} of {}", valid.len());
+}
