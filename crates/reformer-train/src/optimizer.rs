@@ -96,3 +96,6 @@ pub fn first_non_finite(gradients: &Parameters) -> Option<String> {
         .find(|(_, _, values)| !elementwise::all_finite(values))
         .map(|(name, _, _)| name.to_owned())
 }
+
+#[cfg(test)]
+mod tests;
