@@ -99,12 +99,12 @@ kernel! {
             let row = x.row_mut(i);
             match kind {
                 // Zero first: the second operand is what NaN takes.
-                Activation::Relu => update(s, row, |x| s.max(s.zero(), x)),
-                Activation::Gelu => update(s, row, |x| s.mul(x, normal(s, x))),
-                Activation::GeluTanh => update(s, row, |x| s.mul(x, s.mul_add(half, gelu_tanh(s, x), half))),
-                Activation::Silu => update(s, row, |x| s.mul(x, math::sigmoid(s, x))),
-                Activation::Tanh => update(s, row, |x| math::tanh(s, x)),
-                Activation::Sigmoid => update(s, row, |x| math::sigmoid(s, x)),
+                Activation::Relu => update(s, row, #[inline(always)] |x| s.max(s.zero(), x)),
+                Activation::Gelu => update(s, row, #[inline(always)] |x| s.mul(x, normal(s, x))),
+                Activation::GeluTanh => update(s, row, #[inline(always)] |x| s.mul(x, s.mul_add(half, gelu_tanh(s, x), half))),
+                Activation::Silu => update(s, row, #[inline(always)] |x| s.mul(x, math::sigmoid(s, x))),
+                Activation::Tanh => update(s, row, #[inline(always)] |x| math::tanh(s, x)),
+                Activation::Sigmoid => update(s, row, #[inline(always)] |x| math::sigmoid(s, x)),
             }
         }
     }
@@ -117,13 +117,13 @@ kernel! {
         for i in 0..x.rows() {
             let (x, dy) = (x.row(i), dy.row_mut(i));
             match kind {
-                Activation::Relu => update_with(s, dy, x, |d, x| s.select_gt(x, s.zero(), d, s.zero())),
-                Activation::Gelu => update_with(s, dy, x, |d, x| {
+                Activation::Relu => update_with(s, dy, x, #[inline(always)] |d, x| s.select_gt(x, s.zero(), d, s.zero())),
+                Activation::Gelu => update_with(s, dy, x, #[inline(always)] |d, x| {
                     let e = math::exp(s, s.mul(s.mul(x, x), s.splat(-0.5)));
                     let density = s.mul(s.splat(FRAC_1_SQRT_2PI as f32), e);
                     s.mul(d, s.mul_add(x, density, normal(s, x)))
                 }),
-                Activation::GeluTanh => update_with(s, dy, x, |d, x| {
+                Activation::GeluTanh => update_with(s, dy, x, #[inline(always)] |d, x| {
                     let t = gelu_tanh(s, x);
                     let square = s.mul(x, x);
                     let inner = s.mul_add(s.splat(3.0 * 0.044_715), square, one);
@@ -131,15 +131,15 @@ kernel! {
                     let slope = s.mul_add(s.neg_mul_add(t, t, one), inner, s.add(one, t));
                     s.mul(d, s.mul(half, slope))
                 }),
-                Activation::Silu => update_with(s, dy, x, |d, x| {
+                Activation::Silu => update_with(s, dy, x, #[inline(always)] |d, x| {
                     let g = math::sigmoid(s, x);
                     s.mul(d, s.mul_add(s.mul(x, g), s.sub(one, g), g))
                 }),
-                Activation::Tanh => update_with(s, dy, x, |d, x| {
+                Activation::Tanh => update_with(s, dy, x, #[inline(always)] |d, x| {
                     let t = math::tanh(s, x);
                     s.mul(d, s.neg_mul_add(t, t, one))
                 }),
-                Activation::Sigmoid => update_with(s, dy, x, |d, x| {
+                Activation::Sigmoid => update_with(s, dy, x, #[inline(always)] |d, x| {
                     let g = math::sigmoid(s, x);
                     s.mul(d, s.mul(g, s.sub(one, g)))
                 }),

@@ -61,7 +61,7 @@ pub fn backward(
         .collect();
     cpu.threads.for_each(items, |(((x, dy), dx), sums)| {
         let (sums, normal) = sums.split_at_mut(2 * n);
-        backward_panel(x, gamma, eps, dy, dx, sums, normal);
+        backward_panel(x, gamma, eps, dy, dx, sums, &mut normal[..n]);
     });
     for sums in partials.each() {
         crate::simd::rows::add(&sums[..n], dgamma);

@@ -35,6 +35,8 @@ mod random;
 mod real;
 pub mod simd;
 pub mod softmax;
+#[cfg(test)]
+mod tests;
 mod threads;
 pub mod tile;
 mod view;

@@ -4,9 +4,9 @@
 //! thread, start to end. So the bits do not depend on how many threads there are. Inside a panel one of three engines
 //! works, chosen by [`choose`] from the shape:
 //!
-//! - our own register blocks ([`crate::tile`]): whatever is small, flat, or multiplies by a transpose on the right
-//!   (the weights of a linear layer, `[out, in]`);
-//! - `faer` and `gemm`: the large rest.
+//! - our own register blocks and rows of dot products ([`crate::tile`]): whatever is small, or flat as a step of decoding;
+//! - `gemm`: large `aᵀ·b`, the gradients of weights;
+//! - `faer`: the large rest.
 //!
 //! # Shapes
 //! - [`matmul`]: `[m, k]·[k, n]`   - [`matmul_nt`]: `[m, k]·[n, k]ᵀ`   - [`matmul_tn`]: `[k, m]ᵀ·[k, n]`
@@ -16,7 +16,7 @@
 use core::ops::Range;
 
 use crate::simd::dispatch;
-use crate::tile::{Block, Operand};
+use crate::tile::{Block, Dots, Operand};
 use crate::{Cpu, View, ViewMut};
 
 /// Whether a product replaces its destination or is added to it.
@@ -59,21 +59,26 @@ pub enum Form {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[doc(hidden)]
 pub enum Engine {
+    Dots,
     Tile,
     Faer,
     Gemm,
 }
 
-/// The engine for a panel `[m, n]` over `k`; the rates are in docs/log.md, measured by `examples/rates.rs`.
+/// The engine for a panel `[m, n]` over `k`, by the rates that `examples/rates.rs` prints.
 fn choose(form: Form, m: usize, n: usize, k: usize) -> Engine {
+    // Below this many products a crate's packing and set-up show.
+    const SMALL: usize = 1 << 18;
+    if form == Form::RightTransposed && m < 12 {
+        return Engine::Dots;
+    }
+    // One row against a matrix, or a block that the first caches hold.
+    if m <= 2 || m * n * k <= SMALL {
+        return Engine::Tile;
+    }
     match form {
-        Form::Plain | Form::RightTransposed => Engine::Tile,
-        // Reading aᵀ in place strides through memory; the crates pack it.
-        Form::LeftTransposed if m * k > 32 * 1024 => {
-            let _ = n;
-            Engine::Gemm
-        }
-        Form::LeftTransposed => Engine::Tile,
+        Form::LeftTransposed => Engine::Gemm,
+        Form::Plain | Form::RightTransposed => Engine::Faer,
     }
 }
 
@@ -142,7 +147,7 @@ fn grid(m: usize, n: usize, k: usize) -> (usize, usize) {
 }
 
 fn panel(
-    engine: Engine,
+    mut engine: Engine,
     form: Form,
     k: usize,
     (a, of_rows): (View<'_>, Range<usize>),
@@ -157,6 +162,16 @@ fn panel(
         }
         return;
     }
+    let add = w == Write::Add;
+    if engine == Engine::Dots && form != Form::RightTransposed {
+        engine = Engine::Tile;
+    }
+    if engine == Engine::Dots {
+        let stride = c.stride();
+        let (a, b) = (a.rows_range(of_rows), b.rows_range(of_cols));
+        // SAFETY: `multiply` checked the shapes, and the panels are cut from them; `c` is exclusive.
+        return dispatch(unsafe { Dots::new(a, b, (c.as_mut_ptr(), stride), add) });
+    }
     let a = match form {
         Form::LeftTransposed => Operand::transposed(a.columns(of_rows)),
         _ => Operand::view(a.rows_range(of_rows)),
@@ -165,9 +180,8 @@ fn panel(
         Form::RightTransposed => Operand::transposed(b.rows_range(of_cols)),
         _ => Operand::view(b.columns(of_cols)),
     };
-    let add = w == Write::Add;
     match engine {
-        Engine::Tile => {
+        Engine::Dots | Engine::Tile => {
             let stride = c.stride();
             // SAFETY: `multiply` checked the shapes, and the panels are cut from them; `c` is exclusive.
             dispatch(unsafe { Block::new([m, n, k], a, b, (c.as_mut_ptr(), stride), add) });

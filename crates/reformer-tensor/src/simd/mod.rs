@@ -209,6 +209,10 @@ pub trait Kernel {
 /// Runs a kernel with the best instructions that this machine has.
 #[inline]
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+    #[cfg(test)]
+    if let Some(level) = forced::level() {
+        return dispatch_at(level, kernel);
+    }
     match Level::detect() {
         // SAFETY: the level was detected.
         #[cfg(target_arch = "x86_64")]
@@ -235,5 +239,29 @@ pub fn dispatch_at<K: Kernel>(level: Level, kernel: K) -> K::Output {
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => unsafe { avx2::enter(kernel) },
         _ => kernel.run(Portable),
+    }
+}
+
+/// Tests run whole operations at a level of their choice, on the calling thread.
+#[cfg(test)]
+pub(crate) mod forced {
+    use std::cell::Cell;
+
+    use super::Level;
+
+    thread_local! {
+        static LEVEL: Cell<Option<Level>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn level() -> Option<Level> {
+        LEVEL.get()
+    }
+
+    /// Runs `f` with every kernel of this thread at `level`.
+    pub(crate) fn at<R>(level: Level, f: impl FnOnce() -> R) -> R {
+        LEVEL.set(Some(level));
+        let result = f();
+        LEVEL.set(None);
+        result
     }
 }

@@ -144,7 +144,7 @@ kernel! {
             s,
             x,
             (0.0, f32::NEG_INFINITY),
-            |acc, x| s.add(acc, math::exp(s, s.sub(x, shift))),
+            #[inline(always)] |acc, x| s.add(acc, math::exp(s, s.sub(x, shift))),
             |a, b| s.add(a, b),
         );
         s.sum(fold)
@@ -154,7 +154,7 @@ kernel! {
 kernel! {
     /// `x ← eˣ`.
     Exp: pub fn exp<'k>(x: &'k mut [f32]) = |s| {
-        update(s, x, |x| math::exp(s, x));
+        update(s, x, #[inline(always)] |x| math::exp(s, x));
     }
 }
 

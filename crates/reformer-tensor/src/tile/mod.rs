@@ -20,10 +20,12 @@
 //! Row operations for softmax stand beside them: [`row_max`], [`row_exp_sum`], [`scale`], [`dot`], [`axpy`].
 
 mod block;
+mod dots;
 
 use crate::simd::{dispatch, rows};
 
 pub(crate) use block::{Block, Operand};
+pub(crate) use dots::Dots;
 
 #[track_caller]
 fn check(m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &[f32]) {
