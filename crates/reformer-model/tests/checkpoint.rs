@@ -34,9 +34,9 @@ fn list(path: &Path) -> Listed {
 }
 
 fn write(path: &Path, tensors: &Listed) {
-    let views = tensors
-        .iter()
-        .map(|(name, dtype, shape, data)| (name.clone(), TensorView::new(*dtype, shape.clone(), data).unwrap()));
+    let views = tensors.iter().map(|(name, dtype, shape, data)| {
+        (name.clone(), TensorView::new(*dtype, shape.clone(), data).unwrap())
+    });
     std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
@@ -66,7 +66,8 @@ fn a_saved_model_comes_back_bit_for_bit() {
         assert_eq!(again.config(), model.config());
         assert_eq!(again.parameters(), model.parameters());
         assert_eq!(again.rotations(1), model.rotations(1));
-        let mut left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let mut left: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, ["config.json", "model.safetensors"], "nothing temporary stays");
     }
@@ -82,7 +83,8 @@ fn a_tied_model_computes_the_same_with_its_decoder_written_out() {
     std::fs::write(dir.path().join("config.json"), untied).unwrap();
     let untied = Model::load(dir.path()).unwrap();
     let (cpu, ids) = (Cpu::single(), ids(20, 1));
-    let logits = |m: &Model| m.logits(&cpu, &ids, 1, 20, None, &Pass::evaluation()).unwrap().as_slice().to_vec();
+    let logits =
+        |m: &Model| m.logits(&cpu, &ids, 1, 20, None, &Pass::evaluation()).unwrap().as_slice().to_vec();
     assert!(models::distance(&logits(&untied), &logits(&model)) < 1e-5);
 }
 
@@ -135,7 +137,9 @@ fn shards_are_read_through_their_index_and_only_from_their_own_directory() {
     write(&dir.path().join("model-00001-of-00002.safetensors"), &a.to_vec());
     write(&dir.path().join("model-00002-of-00002.safetensors"), &b.to_vec());
     let index = |second: &str| {
-        let of = |part: &Listed, file: &str| part.iter().map(|t| format!("\"{}\": \"{file}\"", t.0)).collect::<Vec<_>>();
+        let of = |part: &Listed, file: &str| {
+            part.iter().map(|t| format!("\"{}\": \"{file}\"", t.0)).collect::<Vec<_>>()
+        };
         let mut entries = of(&a.to_vec(), "model-00001-of-00002.safetensors");
         entries.extend(of(&b.to_vec(), second));
         format!("{{\"weight_map\": {{{}}}}}", entries.join(", "))
@@ -149,7 +153,8 @@ fn shards_are_read_through_their_index_and_only_from_their_own_directory() {
 
 #[test]
 fn a_missing_tensor_is_named_with_the_shape_it_should_have() {
-    let dir = altered(|t| t.retain(|(name, ..)| name != "reformer.encoder.layers.1.attention.output.dense.weight"));
+    let dir =
+        altered(|t| t.retain(|(name, ..)| name != "reformer.encoder.layers.1.attention.output.dense.weight"));
     let text = refusal(dir.path());
     assert!(text.contains("layers.1.attention.output.dense.weight") && text.contains("[16, 16]"), "{text}");
 }
@@ -168,7 +173,10 @@ fn a_wrong_shape_is_named_with_what_was_expected() {
         words.2 = vec![16, 37];
     });
     let text = refusal(dir.path());
-    assert!(text.contains("word_embeddings.weight") && text.contains("[16, 37]") && text.contains("[37, 16]"), "{text}");
+    assert!(
+        text.contains("word_embeddings.weight") && text.contains("[16, 37]") && text.contains("[37, 16]"),
+        "{text}"
+    );
 }
 
 #[test]

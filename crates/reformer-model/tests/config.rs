@@ -97,14 +97,13 @@ fn lengths_beyond_the_positions_are_refused_and_sinusoids_have_no_end() {
 
 #[test]
 fn foreign_chunks_are_padded_to_their_common_multiple_above_the_shortest() {
-    let config =
-        Config::from_json(r#"{"lsh_attn_chunk_length": 8, "local_attn_chunk_length": 12}"#).unwrap();
+    let config = Config::from_json(r#"{"lsh_attn_chunk_length": 8, "local_attn_chunk_length": 12}"#).unwrap();
     let padded = |len| config.padded_length(len);
     assert_eq!([padded(1), padded(8), padded(9), padded(24), padded(25)], [1, 8, 24, 24, 48]);
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_json_object_makes_the_parser_panic(

@@ -31,7 +31,8 @@ fn moved(model: &Model, direction: &Parameters, step: f32, batch: &Batch, pass: 
         group.data_mut().iter_mut().zip(d.data()).for_each(|(w, d)| *w += step * d);
     }
     // forward_backward and not evaluate: the loss must be that of the training pass, dropout included.
-    let report = model.forward_backward(&Cpu::single(), batch, pass, 1.0, &mut |_, _| {}).expect("the pass runs");
+    let report =
+        model.forward_backward(&Cpu::single(), batch, pass, 1.0, &mut |_, _| {}).expect("the pass runs");
     report.mean()
 }
 
@@ -56,8 +57,9 @@ fn check_gradient(fields: Fields, pass: &Pass, batch: &Batch) {
             .map(|(&g, &d)| f64::from(g) * f64::from(d))
             .sum();
         let step = 1e-3;
-        let numeric =
-            (moved(&model, &direction, step, batch, pass) - moved(&model, &direction, -step, batch, pass)) / (2.0 * f64::from(step));
+        let numeric = (moved(&model, &direction, step, batch, pass)
+            - moved(&model, &direction, -step, batch, pass))
+            / (2.0 * f64::from(step));
         let error = (numeric - along).abs() / numeric.abs().max(0.05);
         assert!(error < 0.02, "group {group}: {along} by the reverse pass, {numeric} by differences");
     }
@@ -99,7 +101,8 @@ fn the_gradient_above_the_hash_is_the_derivative_with_lsh_and_its_dropout() {
     let (pass, batch) = (Pass::training(1, 2), batch(2, 40, 4));
     let model = model(fields);
     let (_, gradient) = gradients(&model, &Cpu::single(), &batch, &pass);
-    for name in ["value.weight", "output.dense.weight", "feed_forward.layer_norm.weight", "dense.dense.bias"] {
+    for name in ["value.weight", "output.dense.weight", "feed_forward.layer_norm.weight", "dense.dense.bias"]
+    {
         let mut direction = model.parameters().zeros_like();
         let full = model.parameters().iter().map(|(n, ..)| n.to_owned()).find(|n| n.ends_with(name)).unwrap();
         Address::new(9, Purpose::Test).fill_normal(direction.find_mut(&full).unwrap());
@@ -107,8 +110,9 @@ fn the_gradient_above_the_hash_is_the_derivative_with_lsh_and_its_dropout() {
         let (_, d) = direction.find(&full).unwrap();
         let along: f64 = g.iter().zip(d).map(|(&g, &d)| f64::from(g) * f64::from(d)).sum();
         let h = 1e-3;
-        let numeric =
-            (moved(&model, &direction, h, &batch, &pass) - moved(&model, &direction, -h, &batch, &pass)) / (2.0 * f64::from(h));
+        let numeric = (moved(&model, &direction, h, &batch, &pass)
+            - moved(&model, &direction, -h, &batch, &pass))
+            / (2.0 * f64::from(h));
         assert!((numeric - along).abs() < 0.02 * numeric.abs().max(0.05), "{full}: {along} and {numeric}");
     }
 }
@@ -178,7 +182,10 @@ fn tokens_of_weight_zero_do_not_count_and_weights_scale() {
 /// The same rows, with `extra` masked tokens of nonsense after each.
 fn padded(batch: &Batch, extra: usize) -> Batch {
     let widen = |values: &[u32], fill: u32| -> Vec<u32> {
-        values.chunks(batch.len).flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(fill, extra))).collect()
+        values
+            .chunks(batch.len)
+            .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(fill, extra)))
+            .collect()
     };
     let ones = |i: usize| i % (batch.len + extra) < batch.len;
     let tokens = batch.rows * (batch.len + extra);
@@ -193,7 +200,7 @@ fn padded(batch: &Batch, extra: usize) -> Batch {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_padded_batch_is_the_unpadded_one(len in 1usize..70, extra in 1usize..20, rows in 1usize..3) {
@@ -240,7 +247,8 @@ fn lsh_evaluated_as_full_attention_differs_and_more_rounds_come_nearer() {
     };
     let exact = losses(1, Some(Kind::Full));
     let apart = |rounds| {
-        let squares = losses(rounds, None).iter().zip(&exact).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+        let squares =
+            losses(rounds, None).iter().zip(&exact).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
         (squares / exact.len() as f64).sqrt()
     };
     let (one, sixteen) = (apart(1), apart(16));
@@ -262,8 +270,16 @@ fn a_nan_in_a_weight_is_located_by_layer_and_name() {
 #[test]
 fn an_overflow_in_the_forward_pass_is_located_and_the_pass_says_so() {
     let mut model = model(fields());
-    model.parameters_mut().find_mut("reformer.encoder.layers.0.feed_forward.output.dense.bias").unwrap().fill(3e38);
-    model.parameters_mut().find_mut("reformer.encoder.layers.1.attention.layer_norm.weight").unwrap().fill(3e38);
+    model
+        .parameters_mut()
+        .find_mut("reformer.encoder.layers.0.feed_forward.output.dense.bias")
+        .unwrap()
+        .fill(3e38);
+    model
+        .parameters_mut()
+        .find_mut("reformer.encoder.layers.1.attention.layer_norm.weight")
+        .unwrap()
+        .fill(3e38);
     let batch = batch(1, 20, 10);
     let cpu = Cpu::single();
     let found = model.locate_non_finite(&cpu, &batch, &Pass::evaluation()).unwrap();
