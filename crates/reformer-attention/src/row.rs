@@ -71,27 +71,51 @@ pub(crate) enum Meeting {
 fn weights(w: &mut [f32], keys: &KeySide<'_>, query: &QuerySide<'_>, meeting: Meeting) {
     let n = w.len();
     match meeting {
-        Meeting::Uncounted => fill(w, keys, query, |_| [1.0; LANES]),
-        Meeting::Window { after, reach } => fill(w, keys, query, |at| {
-            let met = |h: usize, l: usize, k: &[u32; LANES]| {
-                query.codes[h].wrapping_add(after).wrapping_sub(k[l]) <= reach
-            };
-            count(keys.codes, n, at, query.codes.len(), met).map(|n| 1.0 / (n + 1e-9))
-        }),
-        Meeting::Circle { after, reach, total, same_bucket } => fill(w, keys, query, |at| {
-            let met = |h: usize, l: usize, k: &[u32; LANES]| {
-                let ahead = query.codes[h] + after + total - k[l];
-                let ahead = if ahead >= 2 * total { ahead - 2 * total } else { ahead };
-                let ahead = if ahead >= total { ahead - total } else { ahead };
-                ahead <= reach && (!same_bucket || keys.buckets[h * n + at + l] == query.buckets[h])
-            };
-            count(keys.codes, n, at, query.codes.len(), met).map(|n| 1.0 / (n + 1e-9))
-        }),
-        Meeting::Anywhere { keep } => fill(w, keys, query, |at| {
-            let met = |h: usize, l: usize, k: &[u32; LANES]| query.codes[h] == k[l];
-            let met = count(keys.codes, n, at, query.codes.len(), met);
-            if keep { met } else { met.map(|n| n.min(1.0)) }
-        }),
+        Meeting::Uncounted => fill(
+            w,
+            keys,
+            query,
+            #[inline(always)]
+            |_| [1.0; LANES],
+        ),
+        Meeting::Window { after, reach } => fill(
+            w,
+            keys,
+            query,
+            #[inline(always)]
+            |at| {
+                let met = |h: usize, l: usize, k: &[u32; LANES]| {
+                    query.codes[h].wrapping_add(after).wrapping_sub(k[l]) <= reach
+                };
+                count(keys.codes, n, at, query.codes.len(), met).map(|n| 1.0 / (n + 1e-9))
+            },
+        ),
+        Meeting::Circle { after, reach, total, same_bucket } => fill(
+            w,
+            keys,
+            query,
+            #[inline(always)]
+            |at| {
+                let met = |h: usize, l: usize, k: &[u32; LANES]| {
+                    let ahead = query.codes[h] + after + total - k[l];
+                    let ahead = if ahead >= 2 * total { ahead - 2 * total } else { ahead };
+                    let ahead = if ahead >= total { ahead - total } else { ahead };
+                    ahead <= reach && (!same_bucket || keys.buckets[h * n + at + l] == query.buckets[h])
+                };
+                count(keys.codes, n, at, query.codes.len(), met).map(|n| 1.0 / (n + 1e-9))
+            },
+        ),
+        Meeting::Anywhere { keep } => fill(
+            w,
+            keys,
+            query,
+            #[inline(always)]
+            |at| {
+                let met = |h: usize, l: usize, k: &[u32; LANES]| query.codes[h] == k[l];
+                let met = count(keys.codes, n, at, query.codes.len(), met);
+                if keep { met } else { met.map(|n| n.min(1.0)) }
+            },
+        ),
     }
 }
 
