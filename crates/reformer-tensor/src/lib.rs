@@ -18,6 +18,11 @@
 //! - layers: [`layer_norm`], [`activation`], [`bias`], [`softmax`], [`cross_entropy`], [`dropout`], [`embedding`], [`elementwise`]
 //! - randomness by address: [`Address`], [`Purpose`], [`Stream`]   - instructions: [`simd`]
 
+#![allow(
+    clippy::inline_always,
+    reason = "a kernel has the instructions of its level only where it is inlined into the function that enables them"
+)]
+
 pub mod activation;
 pub mod bias;
 mod buffer;

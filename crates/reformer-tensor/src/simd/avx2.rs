@@ -1,5 +1,6 @@
 //! AVX2 with FMA: 8 lanes, 16 registers.
 
+#[allow(clippy::wildcard_imports, reason = "an instruction set is imported as a whole")]
 use core::arch::x86_64::*;
 
 use super::{Kernel, Level, Simd};

@@ -1,5 +1,6 @@
 //! AVX-512: 16 lanes, 32 registers, a mask for every ragged end.
 
+#[allow(clippy::wildcard_imports, reason = "an instruction set is imported as a whole")]
 use core::arch::x86_64::*;
 
 use super::{Kernel, Level, Simd};

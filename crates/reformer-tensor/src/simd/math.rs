@@ -13,7 +13,8 @@ pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
     // NaN is the second operand, which `max` and `min` hand on.
     let x = s.min(s.splat(89.0), s.max(s.splat(-104.0), x));
     let n = s.round(s.mul(x, s.splat(core::f32::consts::LOG2_E)));
-    let r = s.neg_mul_add(n, s.splat(0.693_359_375), x);
+    // 0.693359375, which n multiplies exactly.
+    let r = s.neg_mul_add(n, s.splat(355.0 / 512.0), x);
     let r = s.neg_mul_add(n, s.splat(-2.121_944_4e-4), r);
     let mut p = s.splat(1.987_569_2e-4);
     for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1] {
@@ -36,7 +37,7 @@ pub fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
     let size = s.abs(x);
     let square = s.mul(x, x);
     let mut p = s.splat(-5.704_988_7e-3);
-    for c in [2.063_908_9e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1] {
+    for c in [2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1] {
         p = s.mul_add(p, square, s.splat(c));
     }
     let near = s.mul_add(s.mul(p, square), x, x);

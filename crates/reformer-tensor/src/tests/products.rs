@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::tests::{COLUMNS, each_level, judge, normal, wide};
+use crate::tests::{COLUMNS, each_level, judge, judge_sum, normal, wide};
 use crate::{Cpu, Engine, Form, Matrix, Write, matmul, matmul_nt, matmul_tn, multiply, naive, tile};
 
 const FORMS: [Form; 3] = [Form::Plain, Form::RightTransposed, Form::LeftTransposed];
@@ -41,12 +41,15 @@ fn judge_product(
     let mut truth = double(m, n, k, &wide(a), &wide(b));
     let mut c = vec![f32::NAN; m * n];
     run(&mut c, false);
-    judge(case, &c, &twin, &truth);
+    judge_sum(case, k, &c, &twin, &truth);
     let mut c = vec![1.0; m * n];
     run(&mut c, true);
-    twin.iter_mut().for_each(|x| *x += 1.0);
-    truth.iter_mut().for_each(|x| *x += 1.0);
-    judge(&format!("{case}, added"), &c, &twin, &truth);
+    let k = k + 1;
+    for (x, y) in twin.iter_mut().zip(&mut truth) {
+        *x += 1.0;
+        *y += 1.0;
+    }
+    judge_sum(&format!("{case}, added"), k, &c, &twin, &truth);
 }
 
 #[test]

@@ -138,11 +138,12 @@ impl Kernel for Block<'_> {
     }
 }
 
-/// A packed panel's memory, on the stack.
+/// A packed panel's memory, on the stack: 32 KiB, a sixty-fourth of the smallest default stack.
 #[repr(C, align(64))]
 struct Scratch([MaybeUninit<f32>; PACKED]);
 
 impl Scratch {
+    #[allow(clippy::large_stack_arrays, reason = "uninitialised, and a tile asks no allocator")]
     #[inline(always)]
     fn new() -> Self {
         Self([const { MaybeUninit::uninit() }; PACKED])
@@ -236,7 +237,7 @@ impl Panel {
         // SAFETY: rows i.. of `a` and `c` below m.
         unsafe {
             while i + S::TILE_ROWS <= m {
-                let panel = self.from_row(i);
+                let panel = self.at_row(i);
                 match S::TILE_ROWS {
                     8 => panel.micro::<S, 8, NV>(s),
                     6 => panel.micro::<S, 6, NV>(s),
@@ -244,7 +245,7 @@ impl Panel {
                 }
                 i += S::TILE_ROWS;
             }
-            let panel = self.from_row(i);
+            let panel = self.at_row(i);
             match m - i {
                 7 => panel.micro::<S, 7, NV>(s),
                 6 => panel.micro::<S, 6, NV>(s),
@@ -264,12 +265,12 @@ impl Panel {
     unsafe fn rows_of_eight<S: Simd>(self, s: S, m: usize) {
         for i in 0..m {
             // SAFETY: row i of `a` and `c`.
-            unsafe { self.from_row(i).micro::<S, 1, 8>(s) }
+            unsafe { self.at_row(i).micro::<S, 1, 8>(s) }
         }
     }
 
     #[inline(always)]
-    unsafe fn from_row(self, i: usize) -> Self {
+    fn at_row(self, i: usize) -> Self {
         Self { a: self.a.wrapping_add(i * self.a_row), c: self.c.wrapping_add(i * self.c_row), ..self }
     }
 
