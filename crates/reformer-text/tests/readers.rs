@@ -183,6 +183,15 @@ fn what_is_written_reads_back_the_same() {
     assert!(error.to_string().contains("cannot create"), "{error}");
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_an_error_of_the_writer() {
+    for format in [CorpusFormat::Jsonl, CorpusFormat::Text] {
+        let error = write_dialogues(Path::new("/dev/full"), &demo::dialogues(1, 1), format).unwrap_err();
+        assert!(error.to_string().contains("cannot write /dev/full"), "{error}");
+    }
+}
+
 /// Name of the file, its content, the format asked for, and what the message must say.
 type Fault<'a> = (&'a str, Vec<u8>, Option<CorpusFormat>, &'a [&'a str]);
 
