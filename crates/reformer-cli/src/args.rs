@@ -142,19 +142,19 @@ pub(crate) struct EvalArgs {
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct SamplingArgs {
     /// Divides the logits; 0 always takes the most likely token [default: 0.8]
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
     pub(crate) temperature: Option<f32>,
     /// Keep the K most likely tokens; 0 keeps all [default: 40]
     #[arg(long, visible_alias = "top_k", value_name = "K")]
     pub(crate) top_k: Option<usize>,
     /// Keep the smallest set of tokens that reaches this probability [default: 0.95]
-    #[arg(long, visible_alias = "top_p", value_name = "P")]
+    #[arg(long, visible_alias = "top_p", value_name = "P", allow_negative_numbers = true)]
     pub(crate) top_p: Option<f32>,
     /// Keep tokens at least this fraction as likely as the best one [default: 0.05]
-    #[arg(long, visible_alias = "min_p", value_name = "P")]
+    #[arg(long, visible_alias = "min_p", value_name = "P", allow_negative_numbers = true)]
     pub(crate) min_p: Option<f32>,
     /// Makes tokens already seen less likely; 1 is off [default: 1]
-    #[arg(long, visible_alias = "repetition_penalty", value_name = "F")]
+    #[arg(long, visible_alias = "repetition_penalty", value_name = "F", allow_negative_numbers = true)]
     pub(crate) repetition_penalty: Option<f32>,
     /// Subtracted from the logit of a token already seen [default: 0]
     #[arg(long, visible_alias = "presence_penalty", value_name = "F", allow_negative_numbers = true)]

@@ -41,10 +41,10 @@ pub(crate) fn run(command: &DataCommand, terminal: Terminal) -> anyhow::Result<E
 }
 
 fn read(input: &Path, format: Option<&str>) -> anyhow::Result<Vec<Dialogue>> {
+    let format = format.map(str::parse::<CorpusFormat>).transpose().map_err(usage)?;
     if input == Path::new("demo") && !input.exists() {
         return Ok(demo::dialogues(1, DEMO_DIALOGUES));
     }
-    let format = format.map(str::parse::<CorpusFormat>).transpose().map_err(usage)?;
     Ok(read_dialogues(input, format)?)
 }
 

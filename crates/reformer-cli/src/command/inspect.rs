@@ -21,10 +21,7 @@ pub(crate) fn run(args: &InspectArgs, global: &Global, terminal: Terminal) -> an
     let opened = opened::open(&args.model, global, terminal)?;
     let memory = match args.memory {
         Some(0) => return Err(usage(anyhow::anyhow!("--memory 0 is no length: give at least 1"))),
-        Some(len) => {
-            opened.model.config().check_length(len).map_err(usage)?;
-            Some((len, MemoryEstimate::training(opened.model.config(), 1, len, ADAMW)))
-        }
+        Some(len) => Some((len, MemoryEstimate::training(opened.model.config(), 1, len, ADAMW))),
         None => None,
     };
     if args.json {
@@ -112,6 +109,9 @@ fn as_text(opened: &Opened, tensors: bool, memory: Option<(usize, MemoryEstimate
     }
     if let Some((len, estimate)) = memory {
         writeln!(out, "\nmemory of a training step on {} tokens, AdamW:", count(len))?;
+        if config.position_limit().is_some_and(|limit| len > limit) {
+            writeln!(out, "  (more tokens than this model has positions for)")?;
+        }
         for (part, bytes) in estimate.parts() {
             writeln!(out, "  {part:24} {:>12}", number::bytes(bytes))?;
         }

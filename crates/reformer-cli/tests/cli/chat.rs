@@ -111,8 +111,8 @@ fn invalid_utf8_on_stdin_is_a_clear_error() {
 fn a_model_without_role_marks_is_a_completion_model() {
     let folder = folder();
     let checkpoint = crate::fixture::checkpoint_copy(folder.path());
-    // A foreign directory has weights and config and no word about a tokenizer: plain bytes.
-    fs::remove_file(checkpoint.join("tokenizer_config.json")).unwrap();
+    let bytes_only = r#"{"tokenizer_class": "ReformerByteTokenizer", "additional_special_tokens": []}"#;
+    fs::write(checkpoint.join("tokenizer_config.json"), bytes_only).unwrap();
     let output = run(&["chat", checkpoint.to_str().unwrap(), "-p", "hello"]);
     assert_fails(&output, 1, &["completion model", "reformer generate"]);
 }

@@ -53,7 +53,7 @@ fn a_corpus_that_cannot_be_read_stops_training_with_1() {
         fs::write(&corpus, content).unwrap();
         let recipe = crate::fixture::recipe(
             folder.path(),
-            &[("\"demo\"", &format!("{:?}", corpus.to_str().unwrap()))],
+            &[("\"corpus.jsonl\"", &format!("{:?}", corpus.to_str().unwrap()))],
         );
         let out = folder.path().join("run");
         let output = run(&["train", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()]);

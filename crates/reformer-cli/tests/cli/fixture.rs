@@ -8,9 +8,9 @@ use std::time::UNIX_EPOCH;
 use assert_cmd::Command;
 use tempfile::TempDir;
 
-/// A recipe that trains in a second or two: 40 steps of a two-layer byte model.
+/// A recipe that trains in a fraction of a second: a few steps of a two-layer byte model on a corpus of a page.
 pub(crate) const RECIPE: &str = r#"
-data = "demo"
+data = "corpus.jsonl"
 length = 128
 batch = 2
 steps = 12
@@ -88,7 +88,25 @@ pub(crate) fn recipe(folder: &Path, replace: &[(&str, &str)]) -> PathBuf {
     }
     let path = folder.join("tiny.toml");
     fs::write(&path, text).unwrap();
+    fs::write(folder.join("corpus.jsonl"), corpus()).unwrap();
     path
+}
+
+/// Twenty dialogues as JSON lines.
+fn corpus() -> String {
+    let places = ["north", "south", "east", "west", "centre"];
+    let line = |number: usize| {
+        let (place, price) = (places[number % 5], ["cheap", "dear"][number / 5 % 2]);
+        let turns = serde_json::json!([
+            { "speaker": "user", "text": format!("I need a {price} hotel in the {place}.") },
+            { "speaker": "system", "text": format!("The {place} Star is {price}. Shall I book it?") },
+            { "speaker": "user", "text": "Yes, please." },
+            { "speaker": "system", "text": format!("Booked. Your reference is R{number}.") },
+        ]);
+        serde_json::json!({ "id": number.to_string(), "domains": ["hotel"], "turns": turns }).to_string()
+            + "\n"
+    };
+    (0..20).map(line).collect()
 }
 
 /// The run directory of a tiny trained model, trained once for each build of the program.

@@ -7,5 +7,6 @@ mod data;
 mod fixture;
 mod generate;
 mod inspect_and_eval;
+mod kill_resume;
 mod refusals;
 mod train;
