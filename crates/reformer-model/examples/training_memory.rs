@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ids: Vec<u32> = (0..rows * (len + 1)).map(|i| (i * i % 509) as u32).collect();
     let batch = Batch::next_token(rows, len, &ids);
     let mut gradients = model.parameters().zeros_like();
-    for step in 0..3 {
+    for step in 0..2 {
         let start = Instant::now();
         let scale = (1.0 / batch.weight()) as f32;
         let report =
