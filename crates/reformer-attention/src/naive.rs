@@ -62,17 +62,8 @@ pub fn lsh_pairs(config: &LshConfig, len: usize, masks: Masks<'_>, buckets: &Buc
     }
     let (m, before, after) = (config.chunk_length, config.chunks_before, config.chunks_after);
     let chunks = Chunks::new(buckets.rounds(), len, m, before, after, config.wrap).expect("checked sizes");
-    let mut order: Vec<(usize, u32, usize)> =
-        (0..buckets.rounds()).flat_map(|r| (0..len).map(move |t| (r, buckets.round(r)[t], t))).collect();
-    order.sort_unstable();
-    let chunk_of = |r: usize, t: usize| {
-        let flat = order.iter().position(|&(round, _, position)| (round, position) == (r, t));
-        (0..chunks.count())
-            .find(|&c| chunks.range(c).contains(&flat.expect("every position is sorted")))
-            .expect("cut")
-    };
-    let home: Vec<Vec<usize>> =
-        (0..buckets.rounds()).map(|r| (0..len).map(|t| chunk_of(r, t)).collect()).collect();
+    let order = sorted(buckets);
+    let home = homes(&chunks, &order);
     let meet = |h: usize, i: usize, j: usize| {
         same(h, i, j) && chunks.neighbours(home[h][i]).any(|c| c == home[h][j])
     };
@@ -90,6 +81,26 @@ pub fn lsh_pairs(config: &LshConfig, len: usize, masks: Masks<'_>, buckets: &Buc
         row
     };
     (0..len).map(row).collect()
+}
+
+/// `(round, bucket, position)` of every flat rank.
+fn sorted(buckets: &Buckets) -> Vec<(usize, u32, usize)> {
+    let of_round = |r: usize| (0..buckets.len()).map(move |t| (r, buckets.round(r)[t], t));
+    let mut order: Vec<_> = (0..buckets.rounds()).flat_map(of_round).collect();
+    order.sort_unstable();
+    order
+}
+
+/// The chunk of every position in every round.
+fn homes(chunks: &Chunks, order: &[(usize, u32, usize)]) -> Vec<Vec<usize>> {
+    let (rounds, len) = order.last().map_or((0, 0), |last| (last.0 + 1, order.len() / (last.0 + 1)));
+    let mut home = vec![vec![0; len]; rounds];
+    for chunk in 0..chunks.count() {
+        for &(round, _, position) in &order[chunks.range(chunk)] {
+            home[round][position] = chunk;
+        }
+    }
+    home
 }
 
 fn exact_pairs(
@@ -166,6 +177,15 @@ impl<T: Real> Operands<'_, T> {
         if pair.itself { T::of(f64::from(ALONE)) } else { dot() - T::of(pair.correction) }
     }
 
+    /// Probabilities of a row's pairs, and their logsumexp: `−∞` of nothing.
+    fn softmax(&self, i: usize, pairs: &[Pair]) -> (Vec<T>, T) {
+        let scores: Vec<T> = pairs.iter().map(|p| self.score(i, p)).collect();
+        let max = scores.iter().copied().fold(T::neg_infinity(), T::max);
+        let sum: T = scores.iter().map(|&s| (s - max).exp()).sum();
+        let z = if pairs.is_empty() { max } else { max + sum.ln() };
+        (scores.into_iter().map(|s| (s - max).exp() / sum).collect(), z)
+    }
+
     fn kept(&self, i: usize, pair: &Pair) -> T {
         let Some((address, rate)) = self.dropout else { return T::one() };
         let dropout = Dropout { address, rate };
@@ -184,15 +204,10 @@ pub fn attention<T: Real>(x: &Operands<'_, T>, pairs: &[Vec<Pair>]) -> (Vec<T>, 
     let mut out = vec![T::zero(); pairs.len() * x.dim];
     let mut z = vec![T::neg_infinity(); pairs.len()];
     for (i, pairs) in pairs.iter().enumerate() {
-        let scores: Vec<T> = pairs.iter().map(|p| x.score(i, p)).collect();
-        let max = scores.iter().copied().fold(T::neg_infinity(), T::max);
-        let sum: T = scores.iter().map(|&s| (s - max).exp()).sum();
-        if pairs.is_empty() {
-            continue;
-        }
-        z[i] = max + sum.ln();
-        for (pair, &s) in pairs.iter().zip(&scores) {
-            let p = (s - max).exp() / sum * x.kept(i, pair);
+        let (p, lse) = x.softmax(i, pairs);
+        z[i] = lse;
+        for (pair, &p) in pairs.iter().zip(&p) {
+            let p = p * x.kept(i, pair);
             for c in 0..x.dim {
                 out[i * x.dim + c] += p * x.v[pair.key * x.dim + c];
             }
@@ -207,12 +222,10 @@ pub fn attention_backward<T: Real>(x: &Operands<'_, T>, pairs: &[Vec<Pair>], dou
     let [mut dq, mut dk, mut dv] = [(); 3].map(|()| vec![T::zero(); dout.len()]);
     let out = attention(x, pairs).0;
     for (i, pairs) in pairs.iter().enumerate() {
-        let scores: Vec<T> = pairs.iter().map(|p| x.score(i, p)).collect();
-        let max = scores.iter().copied().fold(T::neg_infinity(), T::max);
-        let sum: T = scores.iter().map(|&s| (s - max).exp()).sum();
+        let (p, _) = x.softmax(i, pairs);
         let along: T = (0..d).map(|c| dout[i * d + c] * out[i * d + c]).sum();
-        for (pair, &s) in pairs.iter().zip(&scores) {
-            let (p, kept, j) = ((s - max).exp() / sum, x.kept(i, pair), pair.key);
+        for (pair, &p) in pairs.iter().zip(&p) {
+            let (kept, j) = (x.kept(i, pair), pair.key);
             let dp: T = (0..d).map(|c| dout[i * d + c] * x.v[j * d + c]).sum();
             let ds = if pair.itself { T::zero() } else { p * (dp * kept - along) };
             let (k, scale) = x.key(j);
