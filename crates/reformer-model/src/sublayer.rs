@@ -5,13 +5,15 @@
 
 mod attention;
 mod feed_forward;
+mod kernel;
 
 use reformer_reversible::Coupling;
 
 pub use attention::Attention;
-pub(crate) use attention::{Kernel, group_rows};
+pub(crate) use attention::group_rows;
 pub use feed_forward::FeedForward;
 pub(crate) use feed_forward::piece as feed_forward_piece;
+pub(crate) use kernel::Kernel;
 
 /// A block: two half-residual couplings.
 pub type Block<'a> = Coupling<Attention<'a>, FeedForward<'a>>;

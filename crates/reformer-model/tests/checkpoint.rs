@@ -218,7 +218,7 @@ fn an_old_files_second_bias_name_is_understood() {
         for (name, _, _, data) in t.iter_mut() {
             if name == "lm_head.bias" {
                 *name = "lm_head.decoder.bias".into();
-                data.iter_mut().for_each(|b| *b = 0);
+                data.fill(0);
                 data[..4].copy_from_slice(&1.5f32.to_le_bytes());
             }
         }

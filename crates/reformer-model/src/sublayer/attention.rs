@@ -17,10 +17,10 @@
 use std::borrow::Cow;
 
 use reformer_attention::{
-    Duplicates, FullConfig, Gradients, Inputs, KeyNorm, Keys, Layout, LocalConfig, LshConfig, Upstream,
-    full_backward, full_forward, local_backward, local_forward, lsh_backward, lsh_forward,
+    Gradients, Inputs, Layout, Upstream, full_backward, full_forward, local_backward, local_forward,
+    lsh_backward, lsh_forward,
 };
-use reformer_lsh::{Buckets, Rotations, Wrap, hash_vectors};
+use reformer_lsh::{Buckets, Rotations, hash_vectors};
 use reformer_reversible::Sublayer;
 use reformer_tensor::{
     Address, Cpu, Lease, LeasedMatrix, Matrix, Purpose, View, ViewMut, Write, dropout, elementwise,
@@ -28,10 +28,11 @@ use reformer_tensor::{
 };
 
 use crate::batch::Pass;
-use crate::config::{ChunkWrap, Config, KeyNormKind, Kind};
+use crate::config::Config;
 use crate::decode::Seen;
 use crate::error::{ModelError, Result};
 use crate::parameters::Group;
+use crate::sublayer::kernel::Kernel;
 
 const GAMMA: usize = 0;
 const BETA: usize = 1;
@@ -53,99 +54,9 @@ pub struct Attention<'a> {
     drop: Option<(Address, Address)>,
 }
 
-/// What computes the attention, with its semantics.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Kernel {
-    Lsh(LshConfig),
-    Local(LocalConfig),
-    Full(FullConfig),
-}
-
 /// Batch rows of a group.
 pub(crate) fn group_rows(rows: usize, len: usize) -> usize {
     (4096 / len).clamp(1, rows)
-}
-
-impl Kernel {
-    /// The kernel of a layer for sequences of `len` tokens; `instead` is what LSH layers compute if not LSH.
-    pub(crate) fn new(config: &Config, layer: usize, len: usize, instead: Option<Kind>) -> Self {
-        let own = config.attn_layers[layer];
-        let kind = if own == Kind::Lsh { instead.unwrap_or(own) } else { own };
-        let norm = match config.lsh_key_norm {
-            KeyNormKind::Rms => KeyNorm::Rms,
-            KeyNormKind::UnitScaled => KeyNorm::UnitScaled,
-        };
-        let keys = if own == Kind::Lsh { Keys::Shared(norm) } else { Keys::Separate };
-        let dropout = match own {
-            Kind::Lsh => config.lsh_attention_probs_dropout_prob,
-            Kind::Local | Kind::Full => config.local_attention_probs_dropout_prob,
-        } as f32;
-        // Foreign semantics let padded queries attend; where the paper's hold, nobody reads them and they cost nothing.
-        let mask_queries = config.lsh_chunk_wrap == ChunkWrap::Bounded;
-        let wrap = match config.lsh_chunk_wrap {
-            ChunkWrap::Circular => Wrap::Circular,
-            ChunkWrap::Bounded => Wrap::Bounded,
-        };
-        let causal = config.is_decoder;
-        match kind {
-            Kind::Lsh => {
-                let correct = config.lsh_duplicate_correction;
-                Self::Lsh(LshConfig {
-                    chunk_length: config.lsh_attn_chunk_length,
-                    chunks_before: config.lsh_num_chunks_before,
-                    chunks_after: config.lsh_num_chunks_after,
-                    wrap,
-                    causal,
-                    causal_len: None,
-                    same_bucket: config.lsh_same_bucket_only,
-                    duplicates: if correct { Duplicates::Correct } else { Duplicates::Keep },
-                    keys: norm,
-                    mask_queries,
-                    unmaskable: 0,
-                    dropout,
-                    exact_below: config.exact_below(),
-                })
-            }
-            Kind::Local => {
-                // One chunk has no neighbours: round a circle of one it would see itself twice.
-                let short = len <= config.local_attn_chunk_length;
-                let chunks = |n: usize| if short { 0 } else { n };
-                Self::Local(LocalConfig {
-                    chunk_length: config.local_attn_chunk_length,
-                    chunks_before: chunks(config.local_num_chunks_before),
-                    chunks_after: chunks(config.local_num_chunks_after),
-                    wrap,
-                    causal,
-                    keys,
-                    mask_queries,
-                    unmaskable: 0,
-                    dropout,
-                })
-            }
-            Kind::Full => Self::Full(FullConfig {
-                causal,
-                causal_len: None,
-                keys,
-                mask_queries,
-                unmaskable: 0,
-                dropout,
-            }),
-        }
-    }
-
-    fn needs_buckets(&self, len: usize) -> bool {
-        matches!(self, Self::Lsh(lsh) if lsh.needs_buckets(len))
-    }
-
-    /// Whether some probabilities are dropped in training.
-    fn drops(&self) -> bool {
-        let rate = match self {
-            Self::Lsh(c) => c.dropout,
-            Self::Local(c) => c.dropout,
-            Self::Full(c) => c.dropout,
-        };
-        rate > 0.0
-    }
 }
 
 /// A group's projections and attention output.
@@ -430,19 +341,4 @@ fn gradients(projected: &mut [LeasedMatrix]) -> Gradients<'_> {
     let (dv, rest) = projected.split_last_mut().expect("at least two projections");
     let (dq, rest) = rest.split_first_mut().expect("at least two projections");
     Gradients { dq: dq.view_mut(), dk: rest.first_mut().map(LeasedMatrix::view_mut), dv: dv.view_mut() }
-}
-
-impl Kernel {
-    /// Bytes of the kernel's own scratch in the reverse pass: tiles of a fixed size and, for each band (row and head)
-    /// at work, `D`, and with LSH the sorted order, its inverse and the codes of where a position meets others.
-    pub(crate) fn working_set(&self, config: &Config, rows: usize, len: usize) -> usize {
-        /// Bands at work: one a thread; the formula is for two threads, which more do not change by a per cent.
-        const AT_WORK: usize = 2;
-        let at_work = AT_WORK.min(rows * config.num_attention_heads);
-        let numbers = match self {
-            Self::Lsh(lsh) if !lsh.is_exact(len) => len * (1 + 3 * config.num_hashes),
-            _ => len,
-        };
-        at_work * numbers * size_of::<u32>()
-    }
 }
