@@ -12,8 +12,9 @@ fn main() -> Result<(), TrainError> {
     let mut arguments = std::env::args().skip(1);
     let recipe = arguments.next().unwrap_or_else(|| "recipes/demo.toml".to_owned());
     let out: PathBuf = arguments.next().unwrap_or_else(|| "runs/example".to_owned()).into();
-    let sets: Vec<(String, String)> =
-        arguments.filter_map(|set| set.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()))).collect();
+    let sets: Vec<(String, String)> = arguments
+        .filter_map(|set| set.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
+        .collect();
     let recipe = Recipe::load(Path::new(&recipe), &sets)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let options = TrainOptions { recipe, out, resume: Resume::Overwrite, threads };

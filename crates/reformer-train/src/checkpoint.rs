@@ -101,7 +101,9 @@ impl Checkpoints {
     /// What `best` or `last` names, if it is complete.
     pub fn named(&self, name: &str) -> Option<PathBuf> {
         let link = self.folder.join(name);
-        let target = fs::read_link(&link).or_else(|_| fs::read_to_string(&link).map(|text| text.trim().into())).ok()?;
+        let target = fs::read_link(&link)
+            .or_else(|_| fs::read_to_string(&link).map(|text| text.trim().into()))
+            .ok()?;
         let path = self.folder.join(target);
         path.join(STATE).is_file().then_some(path)
     }
@@ -152,7 +154,8 @@ impl Checkpoints {
             "eos_token_id": tokenizer.stop_tokens(tokenizer.form()),
             "pad_token_id": tokenizer.pad_token(),
         });
-        let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).map_err(|error| text(&error));
+        let write =
+            |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).map_err(|error| text(&error));
         write("generation_config.json", pretty(&generation).as_bytes())?;
         write(STATE, pretty(state).as_bytes())?;
         let arrays = optimizer.state();
@@ -215,7 +218,9 @@ impl Checkpoints {
         for (step, path) in steps.into_iter().filter(|(_, path)| Some(path) != best.as_ref()) {
             // Under a hidden name first: a checkpoint half removed must not look like one.
             let doomed = self.folder.join(format!("{HIDDEN}pruned-{step}"));
-            fs::rename(&path, &doomed).and_then(|()| remove(&doomed)).map_err(|error| self.failed(&path, error))?;
+            fs::rename(&path, &doomed)
+                .and_then(|()| remove(&doomed))
+                .map_err(|error| self.failed(&path, error))?;
         }
         Ok(())
     }
@@ -250,9 +255,11 @@ pub fn read_moments(checkpoint: &Path, optimizer: &mut Optimizer) -> Result<(), 
     let path = checkpoint.join(MOMENTS);
     let bad = |problem: String| TrainError::State { path: path.clone(), problem };
     let bytes = fs::read(&path).map_err(|error| bad(format!("cannot be read: {error}")))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| bad(format!("is no safetensors file: {error}")))?;
+    let file =
+        SafeTensors::deserialize(&bytes).map_err(|error| bad(format!("is no safetensors file: {error}")))?;
     for (name, values) in optimizer.state() {
-        let tensor = file.tensor(&name).map_err(|_| bad(format!("has no \"{name}\"; was optimizer.kind changed?")))?;
+        let tensor =
+            file.tensor(&name).map_err(|_| bad(format!("has no \"{name}\"; was optimizer.kind changed?")))?;
         if tensor.dtype() != Dtype::F32 || tensor.data().len() != 4 * values.len() {
             let got = format!("\"{name}\" is {:?} of {} bytes", tensor.dtype(), tensor.data().len());
             return Err(bad(format!("{got}, expected F32 of {} bytes", 4 * values.len())));
@@ -280,7 +287,11 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let written = File::create(&unfinished)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&unfinished, path));
-    written.map_err(|error| TrainError::Save { path: path.to_owned(), problem: error.to_string(), kept: None })
+    written.map_err(|error| TrainError::Save {
+        path: path.to_owned(),
+        problem: error.to_string(),
+        kept: None,
+    })
 }
 
 fn pretty(value: &impl Serialize) -> String {

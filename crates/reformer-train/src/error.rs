@@ -29,7 +29,9 @@ pub enum TrainError {
         reason: String,
     },
     /// A corpus holds no token.
-    #[error("the {name} corpus is empty: {dialogues} dialogues and not one token; name a file with dialogues in it")]
+    #[error(
+        "the {name} corpus is empty: {dialogues} dialogues and not one token; name a file with dialogues in it"
+    )]
     EmptyCorpus {
         /// Which corpus.
         name: String,
@@ -48,11 +50,26 @@ pub enum TrainError {
     /// A fresh run would overwrite another one.
     #[error("{} already holds a run; continue it with --resume, or choose another --out", .0.display())]
     Occupied(PathBuf),
+    /// Resuming would go back behind a later checkpoint of the same run.
+    #[error(
+        "{} is not the newest checkpoint of its run, {} is; resume that one, or go on from this one in a directory of \
+         its own with --out",
+        path.display(),
+        newest.display()
+    )]
+    NotNewest {
+        /// The checkpoint asked for.
+        path: PathBuf,
+        /// The run's newest.
+        newest: PathBuf,
+    },
     /// There is nothing to resume or to load.
     #[error("no complete checkpoint in {}; expected checkpoints/step-…, or config.json and model.safetensors", .0.display())]
     NoCheckpoint(PathBuf),
     /// A recipe that does not fit the checkpoint.
-    #[error("cannot resume: `{key}` was {was} and is now {now}; restore it, or start a new run with another --out")]
+    #[error(
+        "cannot resume: `{key}` was {was} and is now {now}; restore it, or start a new run with another --out"
+    )]
     Changed {
         /// The recipe's key.
         key: String,

@@ -99,7 +99,8 @@ pub fn evaluate_corpus(
         if !proceed(first.from) {
             return Ok(None);
         }
-        let alike = rest.iter().take(options.rows.max(1)).take_while(|window| window.len() == first.len()).count();
+        let alike =
+            rest.iter().take(options.rows.max(1)).take_while(|window| window.len() == first.len()).count();
         let (now, later) = rest.split_at(alike);
         total.add(&model.evaluate(cpu, &batch(tokens, now, opening), &pass)?);
         rest = later;
@@ -169,7 +170,9 @@ mod tests {
 
     #[test]
     fn every_token_is_scored_exactly_once_at_any_length_and_stride() {
-        for (total, len, stride) in [(1, 1, 1), (7, 3, 3), (7, 3, 1), (7, 3, 2), (5, 9, 4), (64, 16, 5), (9, 3, 99)] {
+        for (total, len, stride) in
+            [(1, 1, 1), (7, 3, 3), (7, 3, 1), (7, 3, 2), (5, 9, 4), (64, 16, 5), (9, 3, 99)]
+        {
             let tokens: Vec<u32> = (0..total as u32).map(|token| token + 10).collect();
             let mut scored = vec![0; total];
             for window in windows(total, len, stride) {

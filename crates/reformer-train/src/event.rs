@@ -129,12 +129,30 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Start { step, steps, parameters, vocab_size, dialogues, epoch_tokens, tokens_per_step, .. } => write!(
+            Self::Start {
+                step,
+                steps,
+                parameters,
+                vocab_size,
+                dialogues,
+                epoch_tokens,
+                tokens_per_step,
+                ..
+            } => write!(
                 f,
                 "start at step {step} of {steps}: {parameters} parameters, vocabulary {vocab_size}, \
                  {dialogues} dialogues of {epoch_tokens} tokens, {tokens_per_step} tokens a step"
             ),
-            Self::Step { step, steps, loss, learning_rate, gradient_norm, tokens_per_second, seconds, .. } => {
+            Self::Step {
+                step,
+                steps,
+                loss,
+                learning_rate,
+                gradient_norm,
+                tokens_per_second,
+                seconds,
+                ..
+            } => {
                 let left = seconds / (*step).max(1) as f64 * steps.saturating_sub(*step) as f64;
                 write!(
                     f,

@@ -53,7 +53,9 @@ impl Optimizer {
 
     /// Changes the parameters by one step.
     pub fn step(&mut self, cpu: &Cpu, parameters: &mut Parameters, gradients: &Parameters, scale: StepScale) {
-        for (index, (group, gradient)) in parameters.groups_mut().iter_mut().zip(gradients.groups()).enumerate() {
+        for (index, (group, gradient)) in
+            parameters.groups_mut().iter_mut().zip(gradients.groups()).enumerate()
+        {
             match self {
                 Self::AdamW(adamw) => adamw.step(cpu, index, group, gradient, scale),
                 Self::Adafactor(adafactor) => adafactor.step(cpu, index, group, gradient, scale),

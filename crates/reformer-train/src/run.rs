@@ -38,7 +38,7 @@ pub enum Resume {
     Overwrite,
     /// At the newest complete checkpoint.
     Newest,
-    /// At this checkpoint.
+    /// At this checkpoint: the newest of the directory's own run, or one of another run to begin a directory with.
     From(PathBuf),
 }
 
@@ -107,14 +107,18 @@ pub fn train(options: TrainOptions, around: Surroundings<'_>) -> Result<Outcome,
 /// The checkpoint to begin at, if any.
 fn beginning(options: &TrainOptions, checkpoints: &Checkpoints) -> Result<Option<PathBuf>, TrainError> {
     let found = match &options.resume {
-        Resume::Fresh if checkpoints.newest().is_some() => return Err(TrainError::Occupied(options.out.clone())),
+        Resume::Fresh if checkpoints.newest().is_some() => {
+            return Err(TrainError::Occupied(options.out.clone()));
+        }
         Resume::Fresh => None,
         Resume::Overwrite => {
             checkpoints.clear()?;
             None
         }
-        Resume::Newest => Some(checkpoints.newest().ok_or_else(|| TrainError::NoCheckpoint(options.out.clone()))?),
-        Resume::From(path) => Some(path.clone()),
+        Resume::Newest => {
+            Some(checkpoints.newest().ok_or_else(|| TrainError::NoCheckpoint(options.out.clone()))?)
+        }
+        Resume::From(path) => Some(branch(path, &options.out, checkpoints)?),
     };
     fs::create_dir_all(&options.out).map_err(|error| TrainError::Save {
         path: options.out.clone(),
@@ -123,6 +127,18 @@ fn beginning(options: &TrainOptions, checkpoints: &Checkpoints) -> Result<Option
     })?;
     checkpoints.prepare()?;
     Ok(found)
+}
+
+/// A named checkpoint to begin at: its own run's newest, or one of another run to begin a new directory with. Going back
+/// inside a run would leave checkpoints of two pasts side by side.
+fn branch(path: &Path, out: &Path, checkpoints: &Checkpoints) -> Result<PathBuf, TrainError> {
+    let path = path.canonicalize().map_err(|_| TrainError::NoCheckpoint(path.to_owned()))?;
+    match checkpoints.newest().and_then(|newest| newest.canonicalize().ok()) {
+        None => Ok(path),
+        Some(newest) if newest == path => Ok(path),
+        Some(newest) if newest.parent() == path.parent() => Err(TrainError::NotNewest { path, newest }),
+        Some(_) => Err(TrainError::Occupied(out.to_owned())),
+    }
 }
 
 /// The recipe of a run directory with overrides laid over it: what `--resume` continues with.
@@ -140,14 +156,16 @@ pub(crate) struct Prepared {
 
 /// Reads the corpora and builds, or loads from a checkpoint, tokenizer and model.
 pub(crate) fn prepare(recipe: &Recipe, threads: usize, from: Option<&Path>) -> Result<Prepared, TrainError> {
-    let cpu = Cpu::new(threads).map_err(|error| TrainError::Threads { count: threads, reason: error.to_string() })?;
+    let cpu = Cpu::new(threads)
+        .map_err(|error| TrainError::Threads { count: threads, reason: error.to_string() })?;
     let corpora = Corpora::load(recipe)?;
     let tokenizer = match from {
         Some(path) => Tokenizer::load(path)?,
         None => corpora.tokenizer(recipe)?,
     };
     let form = recipe.packing.form;
-    let corpus = Corpus::encode(&tokenizer, &corpora.train, form, Weighting::of(&recipe.packing), "training")?;
+    let corpus =
+        Corpus::encode(&tokenizer, &corpora.train, form, Weighting::of(&recipe.packing), "training")?;
     let valid = Corpus::encode(&tokenizer, &corpora.valid, form, Weighting::ALL, "validation")?;
     let (end, pad) = (tokenizer.end_token(), tokenizer.pad_token());
     let model = match from {
@@ -206,10 +224,12 @@ impl<'a> Run<'a> {
             at.is_some_and(|at| at < step)
                 || (at == Some(step) && (matches!(kind, "step" | "saved") || (kind == "eval" && known)))
         };
-        let keep: Option<&dyn Fn(&serde_json::Value) -> bool> = if from.is_some() { Some(&past) } else { None };
+        let keep: Option<&dyn Fn(&serde_json::Value) -> bool> =
+            if from.is_some() { Some(&past) } else { None };
         let journal = Journal::open(&out, recipe.log_every, keep)?;
         let clock = (state.seconds, (around.clock)());
-        let saved = from.is_some().then_some(state.step);
+        // A run that branches off another has nothing of its own saved yet.
+        let saved = checkpoints.newest().and(from.as_ref()).map(|_| state.step);
         let mut run = Self { recipe, checkpoints, prepared, journal, around, state, clock, saved };
         run.emit(Event::Start {
             step,
@@ -223,7 +243,8 @@ impl<'a> Run<'a> {
             threads,
         })?;
         for key in changed {
-            let message = format!("{key} changed since the checkpoint: the run continues, but not bit for bit");
+            let message =
+                format!("{key} changed since the checkpoint: the run continues, but not bit for bit");
             run.emit(Event::Warning { step, message })?;
         }
         Ok(run)
@@ -242,7 +263,8 @@ impl<'a> Run<'a> {
             }
             self.step()?;
             let step = self.state.step;
-            let sample = self.recipe.sample_every > 0 && due(step, self.recipe.sample_every, self.recipe.steps);
+            let sample =
+                self.recipe.sample_every > 0 && due(step, self.recipe.sample_every, self.recipe.steps);
             if self.eval_due(step) || sample || due(step, self.recipe.save_every, self.recipe.steps) {
                 self.save()?;
             }
@@ -252,7 +274,9 @@ impl<'a> Run<'a> {
             if sample {
                 self.sample()?;
             }
-            self.checkpoints.prune(self.recipe.keep)?;
+            if self.saved == Some(step) {
+                self.checkpoints.prune(self.recipe.keep)?;
+            }
         }
         let checkpoint = self.save()?;
         let best = self.checkpoints.best();
@@ -306,15 +330,13 @@ impl<'a> Run<'a> {
     fn evaluate(&mut self) -> Result<bool, TrainError> {
         let last = self.state.step == self.recipe.steps;
         let max_tokens = if last { 0 } else { self.recipe.eval_tokens };
-        let options = EvalOptions {
-            rows: self.recipe.batch,
-            max_tokens,
-            ..EvalOptions::rows_of(self.recipe.length)
-        };
+        let options =
+            EvalOptions { rows: self.recipe.batch, max_tokens, ..EvalOptions::rows_of(self.recipe.length) };
         let Prepared { trainer, valid, opening, .. } = &self.prepared;
         let stop = self.around.stop;
         let mut proceed = |_| !stop.load(Ordering::Relaxed);
-        let report = evaluate_corpus(trainer.cpu(), trainer.model(), valid, *opening, &options, &mut proceed)?;
+        let report =
+            evaluate_corpus(trainer.cpu(), trainer.model(), valid, *opening, &options, &mut proceed)?;
         let Some(report) = report else { return Ok(false) };
         let step = self.state.step;
         let best = self.checkpoints.record_eval(step, &report)?;
@@ -365,8 +387,12 @@ fn due(step: u64, every: u64, steps: u64) -> bool {
 fn changes(was: &str, now: &Recipe) -> Result<Vec<String>, TrainError> {
     let was = Recipe::parse(was, &[])?;
     let differing = |a: &toml::Table, b: &toml::Table| -> Vec<(String, String, String)> {
-        let show = |value: Option<&toml::Value>| value.map_or_else(|| "absent".to_owned(), ToString::to_string);
-        b.iter().filter(|(key, value)| a.get(*key) != Some(value)).map(|(key, value)| (key.clone(), show(a.get(key)), value.to_string())).collect()
+        let show =
+            |value: Option<&toml::Value>| value.map_or_else(|| "absent".to_owned(), ToString::to_string);
+        b.iter()
+            .filter(|(key, value)| a.get(*key) != Some(value))
+            .map(|(key, value)| (key.clone(), show(a.get(key)), value.to_string()))
+            .collect()
     };
     let table = |recipe: &Recipe| recipe.to_toml().parse::<toml::Table>().expect("a resolved recipe is TOML");
     let (was, now) = (table(&was), table(now));
@@ -378,10 +404,21 @@ fn changes(was: &str, now: &Recipe) -> Result<Vec<String>, TrainError> {
             return Err(TrainError::Changed { key: format!("{section}.{key}"), was, now });
         }
     }
-    let harmless =
-        ["log_every", "eval_every", "eval_tokens", "save_every", "sample_every", "sample_prompts", "keep", "valid"];
-    let mut keys: Vec<String> =
-        differing(&was, &now).into_iter().map(|(key, ..)| key).filter(|key| !harmless.contains(&key.as_str())).collect();
+    let harmless = [
+        "log_every",
+        "eval_every",
+        "eval_tokens",
+        "save_every",
+        "sample_every",
+        "sample_prompts",
+        "keep",
+        "valid",
+    ];
+    let mut keys: Vec<String> = differing(&was, &now)
+        .into_iter()
+        .map(|(key, ..)| key)
+        .filter(|key| !harmless.contains(&key.as_str()))
+        .collect();
     keys.sort();
     Ok(keys)
 }

@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn no_warm_up_starts_at_the_peak() {
-        let recipe = Recipe::parse("[schedule]\nkind = \"constant\"\nwarmup = 0\n", &[]).expect("a legal recipe");
+        let recipe =
+            Recipe::parse("[schedule]\nkind = \"constant\"\nwarmup = 0\n", &[]).expect("a legal recipe");
         assert_eq!(Schedule::new(&recipe).rate(1), recipe.learning_rate);
     }
 }

@@ -133,7 +133,8 @@ impl Trainer {
                 return Err(self.non_finite("the loss is not finite", Some((batch, &pass))));
             }
             loss.add(&report);
-            tokens += batch.mask.as_ref().map_or(batch.inputs.len(), |mask| mask.iter().filter(|&&m| m).count());
+            tokens +=
+                batch.mask.as_ref().map_or(batch.inputs.len(), |mask| mask.iter().filter(|&&m| m).count());
         }
 
         let norm = global_norm(&self.cpu, &self.gradients);
@@ -176,7 +177,12 @@ impl Trainer {
         let gradient = first_non_finite(&self.gradients).map(|name| format!(", gradient of {name}"));
         let place = match (located, gradient) {
             (Some(found), gradient) => {
-                format!(" (layer {}: {}{})", self.layer_name(found.layer), found.tensor, gradient.unwrap_or_default())
+                format!(
+                    " (layer {}: {}{})",
+                    self.layer_name(found.layer),
+                    found.tensor,
+                    gradient.unwrap_or_default()
+                )
             }
             (None, Some(gradient)) => format!(" ({})", gradient.trim_start_matches(", ")),
             (None, None) => String::new(),

@@ -28,7 +28,9 @@ fn the_committed_recipes_are_legal() {
 
 #[test]
 fn a_resolved_recipe_parses_to_itself() {
-    for text in ["", "length = 300\n[model]\npositions = \"learned\"", include_str!("../../../recipes/multiwoz.toml")] {
+    for text in
+        ["", "length = 300\n[model]\npositions = \"learned\"", include_str!("../../../recipes/multiwoz.toml")]
+    {
         let recipe = Recipe::parse(text, &sets(&[("optimizer.kind", "adafactor")])).expect("a legal recipe");
         let again = Recipe::parse(&recipe.to_toml(), &[]).expect("a resolved recipe");
         assert_eq!(recipe, again);
@@ -75,17 +77,20 @@ fn wrong_types_and_values_say_what_to_write() {
     assert_eq!(error("steps = \"ten\""), "`steps` (line 1): got the string `\"ten\"`; write a whole number");
     assert_eq!(error("length = 0"), "`length` (line 1): got 0; must be at least 1");
     assert_eq!(error("batch = -3"), "`batch` (line 1): got -3; must be at least 1");
-    assert_eq!(error("learning_rate = nan"), "`learning_rate` (line 1): got NaN; must lie between 0 and 1000");
     assert_eq!(
-        error("[model]\ndropout = 1.0"),
-        "`model.dropout` (line 2): got 1; must be below 1"
+        error("learning_rate = nan"),
+        "`learning_rate` (line 1): got NaN; must lie between 0 and 1000"
     );
+    assert_eq!(error("[model]\ndropout = 1.0"), "`model.dropout` (line 2): got 1; must be below 1");
     assert_eq!(
         error("[schedule]\nkind = \"cosin\""),
         "`schedule.kind` (line 2): got \"cosin\"; choose one of \"constant\", \"warmup_rsqrt\", \"cosine\", \
          did you mean \"cosine\"?"
     );
-    assert_eq!(error("[model]\nattn_layers = []"), "`model.attn_layers` (line 2): got an empty list; name at least one of \"lsh\", \"local\", \"full\"");
+    assert_eq!(
+        error("[model]\nattn_layers = []"),
+        "`model.attn_layers` (line 2): got an empty list; name at least one of \"lsh\", \"local\", \"full\""
+    );
 }
 
 #[test]

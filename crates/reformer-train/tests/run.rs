@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use reformer_train::{
-    Event, METRICS, Outcome, Recipe, Resume, Surroundings, TrainError, TrainOptions, recipe_of_run,
+    Event, METRICS, Outcome, Recipe, Resume, Surroundings, TrainError, TrainOptions, dry_run, recipe_of_run,
     resolve_checkpoint, train,
 };
 
@@ -74,7 +74,10 @@ fn weights(run: &Path) -> Vec<u8> {
 }
 
 fn losses(events: &[Event]) -> Vec<f64> {
-    events.iter().filter_map(|event| if let Event::Step { loss, .. } = event { Some(*loss) } else { None }).collect()
+    events
+        .iter()
+        .filter_map(|event| if let Event::Step { loss, .. } = event { Some(*loss) } else { None })
+        .collect()
 }
 
 #[test]
@@ -82,8 +85,11 @@ fn a_run_learns_and_leaves_a_complete_directory() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let out = folder.path().join("run");
     let recipe = recipe(folder.path(), "");
-    let told = go(&Recipe { steps: 60, eval_every: 20, save_every: 20, ..recipe }, &out, Resume::Fresh, 2, None);
-    let Outcome::Finished { checkpoint, best } = told.outcome.expect("it trains") else { panic!("not stopped") };
+    let told =
+        go(&Recipe { steps: 60, eval_every: 20, save_every: 20, ..recipe }, &out, Resume::Fresh, 2, None);
+    let Outcome::Finished { checkpoint, best } = told.outcome.expect("it trains") else {
+        panic!("not stopped")
+    };
     let losses = losses(&told.events);
     assert!(losses[0] > 5.0 && losses[59] < 2.0, "{losses:?}");
     assert!(best.expect("it was evaluated").bits_per_byte < 6.0);
@@ -119,7 +125,8 @@ fn the_result_does_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn a_stopped_run_resumes_bit_for_bit_wherever_it_stopped() {
-    for more in ["", "accumulate = 3\n[optimizer]\nkind = \"adafactor\"\n", "[packing]\nrows = \"buckets\"\n"] {
+    for more in ["", "accumulate = 3\n[optimizer]\nkind = \"adafactor\"\n", "[packing]\nrows = \"buckets\"\n"]
+    {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let recipe = recipe(folder.path(), more);
         let whole = folder.path().join("whole");
@@ -143,10 +150,17 @@ fn a_stopped_run_resumes_bit_for_bit_wherever_it_stopped() {
         assert!(weights(&whole) == weights(&parts), "{more}");
         let trace = |run: &Path| -> Vec<(u64, String, String)> {
             let metrics = fs::read_to_string(run.join(METRICS)).expect("metrics");
-            let lines = metrics.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+            let lines =
+                metrics.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
             let measured = lines.filter(|line| line["event"] == "step" || line["event"] == "eval");
             measured
-                .map(|line| (line["step"].as_u64().expect("a step"), line["event"].to_string(), line["loss"].to_string()))
+                .map(|line| {
+                    (
+                        line["step"].as_u64().expect("a step"),
+                        line["event"].to_string(),
+                        line["loss"].to_string(),
+                    )
+                })
                 .collect()
         };
         assert_eq!(trace(&whole), trace(&parts), "every step and evaluation once, with the same losses");
@@ -166,7 +180,8 @@ fn a_kill_leaves_rubbish_that_is_ignored_and_cleared_away() {
     fs::write(checkpoints.join(".unfinished-step-000006/model.safetensors"), "half").expect("writable");
     fs::create_dir(checkpoints.join("step-000007")).expect("writable");
     fs::remove_file(checkpoints.join("last")).expect("a link");
-    let metrics = fs::read_to_string(out.join(METRICS)).expect("metrics") + "{\"event\":\"step\",\"step\":6,\"lo";
+    let metrics =
+        fs::read_to_string(out.join(METRICS)).expect("metrics") + "{\"event\":\"step\",\"step\":6,\"lo";
     fs::write(out.join(METRICS), metrics).expect("writable");
     assert!(resolve_checkpoint(&out).expect("it falls back").ends_with("step-000004"), "the best is left");
     go(&recipe, &out, Resume::Newest, 1, None).outcome.expect("it finishes");
@@ -186,7 +201,11 @@ fn old_checkpoints_go_but_the_best_and_the_last_stay() {
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    assert_eq!(names, ["best", "last", "step-000004", "step-000009", "step-000012"], "equal losses: the first is best");
+    assert_eq!(
+        names,
+        ["best", "last", "step-000004", "step-000009", "step-000012"],
+        "equal losses: the first is best"
+    );
 }
 
 #[test]
@@ -219,7 +238,10 @@ fn a_run_that_blows_up_stops_names_the_place_and_keeps_the_last_good_checkpoint(
     let error = go(&recipe, &out, Resume::Newest, 1, None).outcome.expect_err("it cannot go on");
     assert!(matches!(&error, TrainError::NonFinite { step: 7, .. }), "{error:?}");
     let text = error.to_string();
-    assert!(text.starts_with("step 7: ") && text.contains("layer ") && text.contains("step-000006"), "{text}");
+    assert!(
+        text.starts_with("step 7: ") && text.contains("layer ") && text.contains("step-000006"),
+        "{text}"
+    );
     assert!(!out.join("checkpoints/step-000007").exists());
 }
 
@@ -257,8 +279,12 @@ fn a_shape_cannot_change_on_resuming_and_another_change_is_warned_of() {
     recipe.save_every = 1;
     let told = go(&recipe, &out, Resume::Newest, 1, Some(5));
     told.outcome.expect("it stops");
-    let warnings: Vec<String> =
-        told.events.iter().filter(|event| matches!(event, Event::Warning { .. })).map(ToString::to_string).collect();
+    let warnings: Vec<String> = told
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::Warning { .. }))
+        .map(ToString::to_string)
+        .collect();
     assert!(warnings.len() == 1 && warnings[0].contains("learning_rate"), "{warnings:?}");
     recipe.model.num_hashes = 3;
     let error = go(&recipe, &out, Resume::Newest, 1, None).outcome.expect_err("another shape");
@@ -320,7 +346,9 @@ fn a_directory_that_cannot_be_written_is_an_error_that_keeps_the_last_good_check
 fn empty_malformed_and_missing_corpora_are_errors() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let base = recipe(folder.path(), "");
-    for (name, content) in [("empty.jsonl", ""), ("broken.jsonl", "{\"id\":\"1\",\"turns\":[{]}\n"), ("latin.jsonl", "\u{0}")] {
+    for (name, content) in
+        [("empty.jsonl", ""), ("broken.jsonl", "{\"id\":\"1\",\"turns\":[{]}\n"), ("latin.jsonl", "\u{0}")]
+    {
         let path = folder.path().join(name);
         fs::write(&path, content).expect("writable");
         let recipe = Recipe { data: path.to_string_lossy().into_owned(), ..base.clone() };
@@ -335,7 +363,43 @@ fn empty_malformed_and_missing_corpora_are_errors() {
 #[test]
 fn rows_of_length_one_train() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let text = format!("data = {:?}\nlength = 1\nbatch = 5\nsteps = 3\n[model]\nhidden_size = 8\nheads = 1\n[tokenizer]\nkind = \"bytes\"\n", corpus(folder.path()));
+    let text = format!(
+        "data = {:?}\nlength = 1\nbatch = 5\nsteps = 3\n[model]\nhidden_size = 8\nheads = 1\n[tokenizer]\nkind = \"bytes\"\n",
+        corpus(folder.path())
+    );
     let recipe = Recipe::parse(&text, &[]).expect("length 1 is legal");
     go(&recipe, &folder.path().join("run"), Resume::Fresh, 1, None).outcome.expect("it trains");
+}
+
+#[test]
+fn a_run_branches_off_another_but_does_not_go_back_inside_itself() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (recipe, out) = (recipe(folder.path(), ""), folder.path().join("run"));
+    go(&recipe, &out, Resume::Fresh, 1, None).outcome.expect("it trains");
+    let old = out.join("checkpoints/step-000009");
+    let error =
+        go(&recipe, &out, Resume::From(old.clone()), 1, None).outcome.expect_err("there is a later one");
+    assert!(matches!(error, TrainError::NotNewest { .. }) && error.to_string().contains("--out"), "{error}");
+    let other = folder.path().join("other");
+    let told = go(&recipe, &other, Resume::From(old), 1, None);
+    told.outcome.expect("it goes on elsewhere");
+    assert_eq!(losses(&told.events).len(), 3);
+    assert!(weights(&out) == weights(&other));
+}
+
+#[test]
+fn a_plan_counts_without_writing_and_times_by_the_given_clock() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let recipe = recipe(folder.path(), "accumulate = 2");
+    let now = Cell::new(0.0);
+    let clock = || {
+        now.set(now.get() + 2.0);
+        now.get()
+    };
+    let plan = dry_run(&recipe, 1, &clock).expect("a plan");
+    assert_eq!((plan.steps, plan.tokens_per_step, plan.tokens), (12, 192, 12 * 192));
+    assert_eq!((plan.seconds_per_step, plan.seconds), (2.0, 24.0));
+    assert_eq!(plan.dialogues, 60);
+    assert!((plan.epochs - plan.tokens as f64 / plan.epoch_tokens as f64).abs() < 1e-9);
+    assert!(plan.memory.total_bytes() > 16 * plan.parameters);
 }

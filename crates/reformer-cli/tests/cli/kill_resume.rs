@@ -73,7 +73,10 @@ fn start(recipe: &str, out: &Path) -> Child {
 
 fn checkpoints(run: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("step-")).collect()
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("step-"))
+        .collect()
 }
 
 /// Under a checkpoint's name there is a whole checkpoint: every file, each as long as in the run left alone.
@@ -95,7 +98,8 @@ fn measured(run: &Path) -> Vec<(u64, String, String)> {
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let lines = metrics.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let kept = lines.filter(|line| line["event"] == "step" || line["event"] == "eval");
-    kept.map(|line| (line["step"].as_u64().unwrap(), line["event"].to_string(), line["loss"].to_string())).collect()
+    kept.map(|line| (line["step"].as_u64().unwrap(), line["event"].to_string(), line["loss"].to_string()))
+        .collect()
 }
 
 /// Uniform in [0, 1): xorshift, so that a failure comes again.

@@ -72,13 +72,7 @@ impl Adafactor {
                 } else {
                     Moments::Full(vec![0.0; len])
                 };
-                Second {
-                    name: spec.name.clone(),
-                    range: spec.range(),
-                    cols,
-                    decay: spec.decay,
-                    moments,
-                }
+                Second { name: spec.name.clone(), range: spec.range(), cols, decay: spec.decay, moments }
             });
             seconds.collect()
         });
@@ -90,7 +84,14 @@ impl Adafactor {
         }
     }
 
-    pub(super) fn step(&mut self, cpu: &Cpu, index: usize, group: &mut Group, gradient: &Group, scale: StepScale) {
+    pub(super) fn step(
+        &mut self,
+        cpu: &Cpu,
+        index: usize,
+        group: &mut Group,
+        gradient: &Group,
+        scale: StepScale,
+    ) {
         for second in &mut self.tensors[index] {
             let range = second.range.clone();
             let (x, g) = (&mut group.data_mut()[range.clone()], &gradient.data()[range]);
@@ -178,7 +179,8 @@ impl Second {
                 let mut columns = vec![0.0; cols];
                 let mut row_moments = row_moments.iter_mut();
                 for (rows, part) in sums {
-                    for (moment, sum) in row_moments.by_ref().zip(rows) {
+                    // The sums first: a zip that runs dry on its second side has already taken from its first.
+                    for (sum, moment) in rows.into_iter().zip(row_moments.by_ref()) {
                         *moment = blend(*moment, sum / cols as f64);
                     }
                     columns.iter_mut().zip(part).for_each(|(all, part): (&mut f64, f64)| *all += part);

@@ -73,7 +73,14 @@ impl AdamW {
         }
     }
 
-    pub(super) fn step(&mut self, cpu: &Cpu, index: usize, group: &mut Group, gradient: &Group, scale: StepScale) {
+    pub(super) fn step(
+        &mut self,
+        cpu: &Cpu,
+        index: usize,
+        group: &mut Group,
+        gradient: &Group,
+        scale: StepScale,
+    ) {
         let t = scale.step as f64;
         let constants = Constants {
             gradient: scale.gradient,

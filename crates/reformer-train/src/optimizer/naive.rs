@@ -6,7 +6,16 @@ use crate::recipe::OptimizerRecipe;
 
 /// One AdamW step; `m` and `v` are its state.
 #[allow(clippy::too_many_arguments, reason = "the algorithm's own letters")]
-pub fn adamw<T: Real>(r: &OptimizerRecipe, x: &mut [T], g: &[T], m: &mut [T], v: &mut [T], lr: f64, t: u64, decay: bool) {
+pub fn adamw<T: Real>(
+    r: &OptimizerRecipe,
+    x: &mut [T],
+    g: &[T],
+    m: &mut [T],
+    v: &mut [T],
+    lr: f64,
+    t: u64,
+    decay: bool,
+) {
     let (b1, b2) = (T::of(r.beta1), T::of(r.beta2));
     let (c1, c2) = (T::of(1.0 - r.beta1.powf(t as f64)), T::of(1.0 - r.beta2.powf(t as f64)));
     let lambda = T::of(if decay { r.weight_decay } else { 0.0 });
@@ -20,7 +29,16 @@ pub fn adamw<T: Real>(r: &OptimizerRecipe, x: &mut [T], g: &[T], m: &mut [T], v:
 
 /// One Adafactor step of a matrix with `cols` columns; `rows` and `columns` are its state.
 #[allow(clippy::too_many_arguments, reason = "the algorithm's own letters")]
-pub fn adafactor<T: Real>(o: &OptimizerRecipe, x: &mut [T], g: &[T], rows: &mut [T], columns: &mut [T], lr: f64, t: u64, decay: bool) {
+pub fn adafactor<T: Real>(
+    o: &OptimizerRecipe,
+    x: &mut [T],
+    g: &[T],
+    rows: &mut [T],
+    columns: &mut [T],
+    lr: f64,
+    t: u64,
+    decay: bool,
+) {
     let (r, c) = (rows.len(), columns.len());
     let beta = T::of(1.0 - (t as f64).powf(-0.8));
     let square = |i: usize, j: usize| g[i * c + j] * g[i * c + j] + T::of(o.eps);

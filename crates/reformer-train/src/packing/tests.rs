@@ -17,7 +17,8 @@ fn packer(lengths: &[usize], text: &str) -> Packer {
     let recipe = Recipe::parse(text, &[]).expect("a legal recipe");
     let tokenizer = Tokenizer::bytes();
     let weighting = Weighting::of(&recipe.packing);
-    let corpus = Corpus::encode(&tokenizer, &dialogues(lengths), Form::Marks, weighting, "test").expect("not empty");
+    let corpus =
+        Corpus::encode(&tokenizer, &dialogues(lengths), Form::Marks, weighting, "test").expect("not empty");
     Packer::new(corpus, &recipe, tokenizer.end_token().expect("bytes have one"), tokenizer.pad_token())
 }
 
@@ -114,7 +115,8 @@ fn epochs_and_seeds_shuffle_differently() {
 
 #[test]
 fn loss_on_the_assistant_counts_its_words_and_the_token_that_ends_them() {
-    let mut packer = packer(&[3], "length = 9\nbatch = 1\n[packing]\nloss_on = \"assistant\"\nloss_elsewhere = 0.25");
+    let mut packer =
+        packer(&[3], "length = 9\nbatch = 1\n[packing]\nloss_on = \"assistant\"\nloss_elsewhere = 0.25");
     // <|user|> h i <|assistant|> a b c <|end|>, then the next epoch's <|user|>.
     let weights = packer.batch(0).weights;
     assert_eq!(weights, [0.25, 0.25, 0.25, 0.25, 1.0, 1.0, 1.0, 1.0, 0.25]);
@@ -139,8 +141,8 @@ fn a_corpus_without_tokens_or_without_weight_is_an_error() {
 #[test]
 fn truncating_keeps_whole_dialogues_and_their_bytes() {
     let tokenizer = Tokenizer::bytes();
-    let mut corpus =
-        Corpus::encode(&tokenizer, &dialogues(&[3, 4, 5]), Form::Marks, Weighting::ALL, "test").expect("not empty");
+    let mut corpus = Corpus::encode(&tokenizer, &dialogues(&[3, 4, 5]), Form::Marks, Weighting::ALL, "test")
+        .expect("not empty");
     assert_eq!((corpus.len(), corpus.text_bytes()), (8 + 9 + 10, 5 + 6 + 7));
     corpus.truncate(9);
     assert_eq!((corpus.dialogues(), corpus.len(), corpus.text_bytes()), (2, 17, 11));

@@ -108,7 +108,13 @@ impl Document {
     }
 
     /// A finite number in `low..=high`; whole numbers count.
-    pub(crate) fn number(&mut self, key: &str, default: f64, low: f64, high: f64) -> Result<f64, RecipeError> {
+    pub(crate) fn number(
+        &mut self,
+        key: &str,
+        default: f64,
+        low: f64,
+        high: f64,
+    ) -> Result<f64, RecipeError> {
         let Some(value) = self.take(key) else { return Ok(default) };
         let number = match value {
             Value::Integer(n) => n as f64,
@@ -158,8 +164,13 @@ impl Document {
                 Some((_, choice)) => Ok(*choice),
                 None => {
                     let names = choices.iter().map(|(name, _)| *name);
-                    let hint = nearest(&text, names).map_or_else(String::new, |n| format!(", did you mean \"{n}\"?"));
-                    Err(self.illegal(key, format_args!("got \"{text}\""), format_args!("choose one of {}{hint}", listed())))
+                    let hint = nearest(&text, names)
+                        .map_or_else(String::new, |n| format!(", did you mean \"{n}\"?"));
+                    Err(self.illegal(
+                        key,
+                        format_args!("got \"{text}\""),
+                        format_args!("choose one of {}{hint}", listed()),
+                    ))
                 }
             },
             Some(other) => Err(self.wrong_type(key, &other, &format!("one of {}", listed()))),
@@ -179,19 +190,29 @@ impl Document {
     }
 
     /// A list of whole numbers of at least `least`, a single one, or `"auto"` (`None`, also when absent).
-    pub(crate) fn sizes_or_auto(&mut self, key: &str, least: usize) -> Result<Option<Vec<usize>>, RecipeError> {
+    pub(crate) fn sizes_or_auto(
+        &mut self,
+        key: &str,
+        least: usize,
+    ) -> Result<Option<Vec<usize>>, RecipeError> {
         let value = self.take(key);
         let items = match &value {
             None => return Ok(None),
             Some(Value::String(text)) if text == "auto" => return Ok(None),
             Some(Value::Integer(_)) => value.iter().cloned().collect(),
             Some(Value::Array(items)) if !items.is_empty() => items.clone(),
-            Some(other) => return Err(self.wrong_type(key, other, "a whole number, a list of them, or \"auto\"")),
+            Some(other) => {
+                return Err(self.wrong_type(key, other, "a whole number, a list of them, or \"auto\""));
+            }
         };
         let sizes = items.iter().map(|item| {
             let size = item.as_integer().and_then(|n| usize::try_from(n).ok()).filter(|&n| n >= least);
             size.ok_or_else(|| {
-                self.illegal(key, format_args!("got {item}"), format_args!("each number must be whole and at least {least}"))
+                self.illegal(
+                    key,
+                    format_args!("got {item}"),
+                    format_args!("each number must be whole and at least {least}"),
+                )
             })
         });
         sizes.collect::<Result<Vec<_>, _>>().map(Some)
@@ -205,7 +226,11 @@ impl Document {
             self.take(key);
             return Ok(None);
         }
-        if self.has(key) { self.size(key, 0, least).map(Some) } else { self.take(key).map_or(Ok(None), |_| Ok(None)) }
+        if self.has(key) {
+            self.size(key, 0, least).map(Some)
+        } else {
+            self.take(key).map_or(Ok(None), |_| Ok(None))
+        }
     }
 
     /// The first key that nobody asked for is an error.
@@ -216,13 +241,17 @@ impl Document {
         let moved = self.asked.iter().find(|asked| tail(asked) == tail(key));
         let suggestion = moved.map(String::as_str).or_else(|| {
             nearest(key, self.asked.iter().map(String::as_str)).or_else(|| {
-                self.asked.iter().map(String::as_str).find(|asked| {
-                    nearest(&tail(key), std::iter::once(tail(asked).as_str())).is_some()
-                })
+                self.asked
+                    .iter()
+                    .map(String::as_str)
+                    .find(|asked| nearest(&tail(key), std::iter::once(tail(asked).as_str())).is_some())
             })
         });
         let hint = suggestion.map_or_else(
-            || "the keys of a recipe are shown by a resolved one, recipe.toml in a run's directory".to_owned(),
+            || {
+                "the keys of a recipe are shown by a resolved one, recipe.toml in a run's directory"
+                    .to_owned()
+            },
             |key| format!("did you mean `{key}`?"),
         );
         Err(RecipeError::UnknownKey { key: key.clone(), place: place.name(), hint })
@@ -258,7 +287,8 @@ fn flatten(
     values: &mut BTreeMap<String, (Value, Place)>,
 ) -> Result<(), RecipeError> {
     for (key, value) in table {
-        let path = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+        let path =
+            if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
         let line = line_of(text, key.span().start);
         if let DeValue::Table(inner) = value.get_ref() {
             flatten(text, &path, inner, values)?;

@@ -95,8 +95,11 @@ impl ModelRecipe {
             let then = "a hash picks one of h directions and their opposites, so every factor must be even";
             return Err(doc.illegal("model.num_buckets", format_args!("got the odd number {odd}"), then));
         }
-        let kinds =
-            [("axial", Positions::Axial), ("learned", Positions::Learned), ("sinusoidal", Positions::Sinusoidal)];
+        let kinds = [
+            ("axial", Positions::Axial),
+            ("learned", Positions::Learned),
+            ("sinusoidal", Positions::Sinusoidal),
+        ];
         let positions = doc.choice("model.positions", Positions::Axial, &kinds)?;
         let max_positions = doc.size("model.max_positions", length, 1)?;
         if max_positions < length {
@@ -205,7 +208,11 @@ fn layers(doc: &mut Document) -> Result<Vec<String>, RecipeError> {
     let key = "model.attn_layers";
     let pattern = doc.texts(key, &["local", "lsh"])?;
     if pattern.is_empty() {
-        return Err(doc.illegal(key, "got an empty list", "name at least one of \"lsh\", \"local\", \"full\""));
+        return Err(doc.illegal(
+            key,
+            "got an empty list",
+            "name at least one of \"lsh\", \"local\", \"full\"",
+        ));
     }
     if let Some(other) = pattern.iter().find(|name| !["lsh", "local", "full"].contains(&name.as_str())) {
         let is = format!("got \"{other}\"");
@@ -263,7 +270,11 @@ fn axial(
     };
     if dims.len() != shape.len() || dims.iter().sum::<usize>() != hidden_size || dims.contains(&0) {
         let is = format!("got {dims:?} for {} factors and hidden_size {hidden_size}", shape.len());
-        return Err(doc.illegal("model.axial_dims", is, "write one width a factor, adding up to hidden_size"));
+        return Err(doc.illegal(
+            "model.axial_dims",
+            is,
+            "write one width a factor, adding up to hidden_size",
+        ));
     }
     Ok((shape, dims))
 }
