@@ -123,7 +123,7 @@ impl Checkpoints {
     ) -> Result<PathBuf, TrainError> {
         let name = format!("step-{:06}", state.step);
         let (unfinished, path) = (self.folder.join(format!("{HIDDEN}{name}")), self.folder.join(&name));
-        self.write(&unfinished, state, model, tokenizer, optimizer)
+        write(&unfinished, state, model, tokenizer, optimizer)
             .and_then(|()| self.publish(&unfinished, &path))
             .and_then(|()| self.point("last", &name))
             .map_err(|problem| {
@@ -132,44 +132,6 @@ impl Checkpoints {
                 TrainError::Save { path: path.clone(), problem, kept: self.newest() }
             })?;
         Ok(path)
-    }
-
-    fn write(
-        &self,
-        folder: &Path,
-        state: &TrainingState,
-        model: &Model,
-        tokenizer: &Tokenizer,
-        optimizer: &mut Optimizer,
-    ) -> Result<(), String> {
-        let text = |error: &dyn std::error::Error| error.to_string();
-        remove(folder).and_then(|()| fs::create_dir_all(folder)).map_err(|error| text(&error))?;
-        model.save(folder).map_err(|error| text(&error))?;
-        tokenizer.save(folder).map_err(|error| text(&error))?;
-        let generation = serde_json::json!({
-            "do_sample": true,
-            "temperature": 0.8,
-            "top_k": 40,
-            "top_p": 0.95,
-            "eos_token_id": tokenizer.stop_tokens(tokenizer.form()),
-            "pad_token_id": tokenizer.pad_token(),
-        });
-        let write =
-            |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).map_err(|error| text(&error));
-        write("generation_config.json", pretty(&generation).as_bytes())?;
-        write(STATE, pretty(state).as_bytes())?;
-        let arrays = optimizer.state();
-        let views = arrays.iter().map(|(name, values)| {
-            let view = TensorView::new(Dtype::F32, vec![values.len()], bytemuck::cast_slice(values));
-            view.map(|view| (name.as_str(), view)).map_err(|error| text(&error))
-        });
-        let views = views.collect::<Result<Vec<_>, _>>()?;
-        safetensors::serialize_to_file(views, None, &folder.join(MOMENTS)).map_err(|error| text(&error))?;
-        let entries = fs::read_dir(folder).map_err(|error| text(&error))?.flatten();
-        for entry in entries {
-            sync(&entry.path()).map_err(|error| text(&error))?;
-        }
-        sync(folder).map_err(|error| text(&error))
     }
 
     /// Gives a complete directory its name. If the name is taken (a step taken again after resuming from an older
@@ -232,6 +194,43 @@ impl Checkpoints {
     fn problem(&self, path: &Path, problem: String) -> TrainError {
         TrainError::Save { path: path.to_owned(), problem, kept: self.newest() }
     }
+}
+
+/// Writes a checkpoint's files and syncs them and their directory.
+fn write(
+    folder: &Path,
+    state: &TrainingState,
+    model: &Model,
+    tokenizer: &Tokenizer,
+    optimizer: &mut Optimizer,
+) -> Result<(), String> {
+    let text = |error: &dyn std::error::Error| error.to_string();
+    remove(folder).and_then(|()| fs::create_dir_all(folder)).map_err(|error| text(&error))?;
+    model.save(folder).map_err(|error| text(&error))?;
+    tokenizer.save(folder).map_err(|error| text(&error))?;
+    let generation = serde_json::json!({
+        "do_sample": true,
+        "temperature": 0.8,
+        "top_k": 40,
+        "top_p": 0.95,
+        "eos_token_id": tokenizer.stop_tokens(tokenizer.form()),
+        "pad_token_id": tokenizer.pad_token(),
+    });
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).map_err(|error| text(&error));
+    write("generation_config.json", pretty(&generation).as_bytes())?;
+    write(STATE, pretty(state).as_bytes())?;
+    let arrays = optimizer.state();
+    let views = arrays.iter().map(|(name, values)| {
+        let view = TensorView::new(Dtype::F32, vec![values.len()], bytemuck::cast_slice(values));
+        view.map(|view| (name.as_str(), view)).map_err(|error| text(&error))
+    });
+    let views = views.collect::<Result<Vec<_>, _>>()?;
+    safetensors::serialize_to_file(views, None, &folder.join(MOMENTS)).map_err(|error| text(&error))?;
+    let entries = fs::read_dir(folder).map_err(|error| text(&error))?.flatten();
+    for entry in entries {
+        sync(&entry.path()).map_err(|error| text(&error))?;
+    }
+    sync(folder).map_err(|error| text(&error))
 }
 
 /// A checkpoint's evaluation, if it has one.

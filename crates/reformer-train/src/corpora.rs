@@ -14,6 +14,9 @@ pub const DEMO: &str = "demo";
 pub const HOLD_OUT: &str = "hold-out";
 /// Every how many-th dialogue is held out.
 const HELD_EVERY: usize = 50;
+/// Dialogues to train on, and to validate on.
+type Parts = (Vec<Dialogue>, Vec<Dialogue>);
+
 /// Training and validation dialogues.
 #[derive(Debug)]
 pub struct Corpora {
@@ -27,7 +30,7 @@ impl Corpora {
     /// Reads or makes what the recipe names.
     pub fn load(recipe: &Recipe) -> Result<Self, TrainError> {
         // The demo's two parts come from different seeds, so that valid = "demo" is never what was learned.
-        let read = |name: &str, part: fn((Vec<Dialogue>, Vec<Dialogue>)) -> Vec<Dialogue>| match name {
+        let read = |name: &str, part: fn(Parts) -> Vec<Dialogue>| match name {
             DEMO => Ok(part(demo::split())),
             path => read_dialogues(Path::new(path), None),
         };

@@ -168,12 +168,11 @@ pub(crate) fn prepare(recipe: &Recipe, threads: usize, from: Option<&Path>) -> R
         Corpus::encode(&tokenizer, &corpora.train, form, Weighting::of(&recipe.packing), "training")?;
     let valid = Corpus::encode(&tokenizer, &corpora.valid, form, Weighting::ALL, "validation")?;
     let (end, pad) = (tokenizer.end_token(), tokenizer.pad_token());
-    let model = match from {
-        Some(path) => Model::load(path)?,
-        None => {
-            let tokens = ModelTokens { vocab_size: tokenizer.vocab_size(), pad, end };
-            Model::new(recipe.model.config(tokens, recipe.seed)?, recipe.seed)
-        }
+    let model = if let Some(path) = from {
+        Model::load(path)?
+    } else {
+        let tokens = ModelTokens { vocab_size: tokenizer.vocab_size(), pad, end };
+        Model::new(recipe.model.config(tokens, recipe.seed)?, recipe.seed)
     };
     let opening = end.unwrap_or(pad);
     let packer = Packer::new(corpus, recipe, opening, pad);

@@ -10,32 +10,30 @@ use reformer_train::{
     resolve_checkpoint, train,
 };
 
-/// Twenty short dialogues with a pattern to learn.
+/// Sixty short dialogues with a pattern to learn.
 fn corpus(folder: &Path) -> PathBuf {
     let path = folder.join("dialogues.jsonl");
-    let lines: String = (0..60)
-        .map(|n| {
-            format!(
-                "{{\"id\":\"{n}\",\"turns\":[{{\"speaker\":\"user\",\"text\":\"a table for {}\"}},\
-                 {{\"speaker\":\"system\",\"text\":\"booked for {}.\"}}]}}\n",
-                n % 7,
-                n % 7
-            )
-        })
-        .collect();
+    let line = |n: usize| {
+        let (asked, answered) = (format!("a table for {}", n % 7), format!("booked for {}.", n % 7));
+        let turns = serde_json::json!([
+            { "speaker": "user", "text": asked },
+            { "speaker": "system", "text": answered },
+        ]);
+        serde_json::json!({ "id": n.to_string(), "turns": turns }).to_string() + "\n"
+    };
+    let lines: String = (0..60).map(line).collect();
     fs::write(&path, lines).expect("a temporary folder is writable");
     path
 }
 
 fn recipe(folder: &Path, more: &str) -> Recipe {
     let text = format!(
-        "data = {:?}\nvalid = {:?}\nlength = 48\nbatch = 2\nsteps = 12\nlearning_rate = 1e-2\neval_every = 4\n\
+        "data = '{0}'\nvalid = '{0}'\nlength = 48\nbatch = 2\nsteps = 12\nlearning_rate = 1e-2\neval_every = 4\n\
          save_every = 3\nkeep = 3\nsample_every = 0\n{more}\n\
          [model]\nhidden_size = 16\nheads = 2\nattn_layers = [\"local\", \"lsh\"]\nchunk_length = 8\ndropout = 0.1\n\
          attention_dropout = 0.1\n\
          [tokenizer]\nkind = \"bytes\"\n",
-        corpus(folder),
-        corpus(folder),
+        corpus(folder).display(),
     );
     Recipe::parse(&text, &[]).expect("a legal recipe")
 }
@@ -364,8 +362,8 @@ fn empty_malformed_and_missing_corpora_are_errors() {
 fn rows_of_length_one_train() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let text = format!(
-        "data = {:?}\nlength = 1\nbatch = 5\nsteps = 3\n[model]\nhidden_size = 8\nheads = 1\n[tokenizer]\nkind = \"bytes\"\n",
-        corpus(folder.path())
+        "data = '{}'\nlength = 1\nbatch = 5\nsteps = 3\n[model]\nhidden_size = 8\nheads = 1\n[tokenizer]\nkind = \"bytes\"\n",
+        corpus(folder.path()).display()
     );
     let recipe = Recipe::parse(&text, &[]).expect("length 1 is legal");
     go(&recipe, &folder.path().join("run"), Resume::Fresh, 1, None).outcome.expect("it trains");

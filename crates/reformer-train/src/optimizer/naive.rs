@@ -42,13 +42,13 @@ pub fn adafactor<T: Real>(
     let (r, c) = (rows.len(), columns.len());
     let beta = T::of(1.0 - (t as f64).powf(-0.8));
     let square = |i: usize, j: usize| g[i * c + j] * g[i * c + j] + T::of(o.eps);
-    for i in 0..r {
+    for (i, row) in rows.iter_mut().enumerate() {
         let mean = (0..c).map(|j| square(i, j)).sum::<T>() / T::of(c as f64);
-        rows[i] = beta * rows[i] + (T::one() - beta) * mean;
+        *row = beta * *row + (T::one() - beta) * mean;
     }
-    for j in 0..c {
+    for (j, column) in columns.iter_mut().enumerate() {
         let mean = (0..r).map(|i| square(i, j)).sum::<T>() / T::of(r as f64);
-        columns[j] = beta * columns[j] + (T::one() - beta) * mean;
+        *column = beta * *column + (T::one() - beta) * mean;
     }
     let mean = rows.iter().copied().sum::<T>() / T::of(r as f64);
     let rms = |values: &[T]| (values.iter().map(|&u| u * u).sum::<T>() / T::of(values.len() as f64)).sqrt();

@@ -160,19 +160,15 @@ impl Document {
         let listed = || choices.iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
         match self.take(key) {
             None => Ok(default),
-            Some(Value::String(text)) => match choices.iter().find(|(name, _)| *name == text) {
-                Some((_, choice)) => Ok(*choice),
-                None => {
-                    let names = choices.iter().map(|(name, _)| *name);
-                    let hint = nearest(&text, names)
-                        .map_or_else(String::new, |n| format!(", did you mean \"{n}\"?"));
-                    Err(self.illegal(
-                        key,
-                        format_args!("got \"{text}\""),
-                        format_args!("choose one of {}{hint}", listed()),
-                    ))
+            Some(Value::String(text)) => {
+                if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == text) {
+                    return Ok(*choice);
                 }
-            },
+                let hint = nearest(&text, choices.iter().map(|(name, _)| *name))
+                    .map_or_else(String::new, |name| format!(", did you mean \"{name}\"?"));
+                let then = format!("choose one of {}{hint}", listed());
+                Err(self.illegal(key, format_args!("got \"{text}\""), then))
+            }
             Some(other) => Err(self.wrong_type(key, &other, &format!("one of {}", listed()))),
         }
     }
@@ -268,7 +264,7 @@ fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<
 }
 
 fn line_of(text: &str, at: usize) -> usize {
-    text.as_bytes()[..at.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1
+    text.get(..at).unwrap_or(text).matches('\n').count() + 1
 }
 
 /// A value as TOML if it parses as TOML, else the text itself: `--set data=a.jsonl` needs no quotes.

@@ -244,14 +244,13 @@ fn axial(
     if positions != Positions::Axial {
         return Ok((Vec::new(), Vec::new()));
     }
-    let shape = match shape {
-        Some(shape) => shape,
-        None => {
-            let first = (1..=max_positions).find(|first| first * first >= max_positions).unwrap_or(1);
-            // A power of two keeps the two factors of usual lengths exact.
-            let first = first.next_power_of_two();
-            vec![first, max_positions.div_ceil(first)]
-        }
+    let shape = if let Some(shape) = shape {
+        shape
+    } else {
+        let first = (1..=max_positions).find(|first| first * first >= max_positions).unwrap_or(1);
+        // A power of two keeps the two factors of usual lengths exact.
+        let first = first.next_power_of_two();
+        vec![first, max_positions.div_ceil(first)]
     };
     let covered: usize = shape.iter().product();
     if covered < max_positions {
