@@ -4,13 +4,14 @@
 //! (kind, config, notes) beside a `NAME.safetensors`; its kind decides who checks it. A kind that nobody checks yet is listed
 //! as such and counted apart, never passed. Shown by `cargo test -p reformer --test parity -- --nocapture`.
 
-#[path = "../../../reformer-attention/tests/parity/mod.rs"]
+#[path = "../../../reformer-attention/tests/parity/attention/mod.rs"]
 mod attention;
+#[path = "../../../reformer-attention/tests/parity/fixture.rs"]
+mod fixture;
 mod hashing;
 #[path = "../../../reformer-model/tests/parity/mod.rs"]
 mod model;
 
-use attention::fixture;
 use fixture::{Fixture, Report};
 
 /// Kinds that belong to later work; anything else without a checker is a failure.
@@ -74,6 +75,10 @@ fn every_fixture_agrees_with_the_implementation_it_came_from() {
             }
         }
     }
-    println!("{} fixtures: {passed} passed, {} failed, {waiting} not yet supported", paths.len(), failed.len());
+    println!(
+        "{} fixtures: {passed} passed, {} failed, {waiting} not yet supported",
+        paths.len(),
+        failed.len()
+    );
     assert!(failed.is_empty(), "fixtures that disagree: {failed:?}");
 }
