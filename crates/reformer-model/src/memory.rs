@@ -3,7 +3,7 @@
 //! The formula adds up the very buffers that the code allocates; a test holds it to what a step really took.
 //!
 //! ```text
-//! peak = process + parameters + gradients + optimizer + 4 streams + buckets + max(sublayer working set, head piece)
+//! peak = process + parameters + gradients + optimizer + 4 streams + buckets + max(sublayer working set, head piece)·9/8
 //! ```
 //!
 //! Depth enters only through parameters (with their gradients and optimizer state) and the buckets,
@@ -41,6 +41,8 @@ pub struct MemoryEstimate {
     pub working_set: usize,
     /// The head's piece: logits and what surrounds them.
     pub head: usize,
+    /// Buffers the workspace keeps for the next lease of their size: an eighth of the largest need.
+    pub idle: usize,
 }
 
 impl MemoryEstimate {
@@ -53,6 +55,8 @@ impl MemoryEstimate {
         let lsh_layers = config.attn_layers.iter().filter(|&&kind| kind == Kind::Lsh).count();
         let attention =
             (0..config.layers()).map(|layer| attention_working_set(config, layer, rows, len)).max();
+        let working_set = attention.unwrap_or(0).max(feed_forward_working_set(config, tokens));
+        let head = head_working_set(config, tokens);
         Self {
             process: PROCESS,
             parameters: sizes.total,
@@ -61,14 +65,15 @@ impl MemoryEstimate {
             streams: 4 * tokens * config.hidden_size * F32,
             batch: tokens * (4 + 4 + 4 + 1),
             buckets: lsh_layers * config.num_attention_heads * config.num_hashes * tokens * size_of::<u32>(),
-            working_set: attention.unwrap_or(0).max(feed_forward_working_set(config, tokens)),
-            head: head_working_set(config, tokens),
+            working_set,
+            head,
+            idle: working_set.max(head) / 8,
         }
     }
 
     /// What does not belong to parameters: what a deeper or a shallower model has alike, but for the buckets.
     pub fn activation_bytes(&self) -> usize {
-        self.streams + self.batch + self.buckets + self.working_set.max(self.head)
+        self.streams + self.batch + self.buckets + self.working_set.max(self.head) + self.idle
     }
 
     /// Most bytes held at one time.
@@ -76,8 +81,8 @@ impl MemoryEstimate {
         self.process + self.parameters + self.gradients + self.optimizer + self.activation_bytes()
     }
 
-    /// The parts with their names. The last two are never held together: the larger counts in the total.
-    pub fn parts(&self) -> [(&'static str, usize); 9] {
+    /// The parts with their names. Working set and head piece are never held together: the larger counts in the total.
+    pub fn parts(&self) -> [(&'static str, usize); 10] {
         [
             ("process", self.process),
             ("parameters", self.parameters),
@@ -88,6 +93,7 @@ impl MemoryEstimate {
             ("buckets", self.buckets),
             ("sublayer working set", self.working_set),
             ("head piece", self.head),
+            ("idle buffers", self.idle),
         ]
     }
 }
