@@ -112,7 +112,7 @@ fn check_directions(folder: &Path, name: &str, faults: &mut Vec<String>) -> Resu
     let mut section = String::new();
     for line in manifest.lines().map(str::trim) {
         if line.starts_with('[') {
-            section = line.to_owned();
+            line.clone_into(&mut section);
         }
         let key: String = line.chars().take_while(|c| c.is_alphanumeric() || *c == '-').collect();
         let ours = key == "reformer" || key.starts_with("reformer-");
