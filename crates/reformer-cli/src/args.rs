@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Train, chat with and look into Reformers: Transformers for very long sequences.
 #[derive(Debug, Parser)]
-#[command(name = "reformer", version, max_term_width = 100, propagate_version = true)]
+#[command(name = "reformer", version, max_term_width = 100)]
 #[command(after_help = "First steps, with no files and no network:\n  \
     reformer train --demo\n  reformer chat runs/demo\n\n\
     Exit codes: 0 done, 1 ran and failed, 2 usage or configuration, 130 interrupted (checkpoint saved).")]
@@ -27,7 +27,7 @@ pub(crate) struct Global {
     /// Say less: only warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Say more; twice for everything
+    /// Say more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Threads to compute with [default: as many as there are cores]
@@ -81,7 +81,7 @@ pub(crate) struct TrainArgs {
     /// The recipe, a TOML file
     #[arg(value_name = "RECIPE", required_unless_present_any = ["demo", "resume"], conflicts_with = "demo")]
     pub(crate) recipe: Option<PathBuf>,
-    /// Train the built-in demo: a byte-level model on a bundled dialogue corpus
+    /// Train the built-in demo: a small model on a bundled dialogue corpus
     #[arg(long)]
     pub(crate) demo: bool,
     /// Change a key of the recipe; may be repeated

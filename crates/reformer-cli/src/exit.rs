@@ -41,7 +41,11 @@ pub(crate) fn conclude(result: anyhow::Result<ExitCode>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     report(&error);
-    if error.chain().any(|cause| cause.is::<Usage>()) { ExitCode::from(2) } else { ExitCode::FAILURE }
+    if error.chain().any(<dyn std::error::Error>::is::<Usage>) {
+        ExitCode::from(2)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -87,6 +91,6 @@ mod tests {
     #[test]
     fn a_usage_error_is_recognised_below_added_context() {
         let error = Err::<(), _>(usage(anyhow::anyhow!("no such key"))).context("recipe.toml").unwrap_err();
-        assert!(error.chain().any(|cause| cause.is::<Usage>()));
+        assert!(error.chain().any(<dyn std::error::Error>::is::<Usage>));
     }
 }

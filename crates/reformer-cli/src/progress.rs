@@ -74,7 +74,14 @@ impl<'a> Progress<'a> {
             Event::Step { step, steps, loss, learning_rate, tokens_per_second, .. } => {
                 self.step(*step, *steps, *loss, *learning_rate, *tokens_per_second);
             }
-            Event::Saved { path, .. } => self.detail(format_args!("saved {}", path.display())),
+            Event::Saved { path, .. } => {
+                // What follows a save can take a while: an evaluation, samples.
+                if let Some(bar) = &self.bar {
+                    bar.set_message("saved, evaluating …");
+                    bar.tick();
+                }
+                self.detail(format_args!("saved {}", path.display()));
+            }
             Event::Eval { step, report, best, .. } => {
                 let mark = if *best { ", the best so far" } else { "" };
                 self.say(format_args!(

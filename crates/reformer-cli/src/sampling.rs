@@ -62,15 +62,20 @@ pub(crate) fn policy(typed: &SamplingArgs, default: ContextPolicy) -> ContextPol
     }
 }
 
+/// The tokens that end a text: generation_config.json's `eos_token_id`, else the tokenizer's end.
+pub(crate) fn stop_tokens(folder: &Path, end: Option<u32>) -> anyhow::Result<Vec<u32>> {
+    let named = match read(&folder.join("generation_config.json"))?.remove("eos_token_id") {
+        Some(serde_json::Value::Array(ids)) => ids,
+        Some(id) => vec![id],
+        None => Vec::new(),
+    };
+    let ids: Vec<u32> = named.iter().filter_map(|id| id.as_u64()?.try_into().ok()).collect();
+    Ok(if ids.is_empty() { end.into_iter().collect() } else { ids })
+}
+
 /// Reads those keys that we know from a file that may hold many more; a missing file is the defaults.
 fn from_file(path: &Path) -> anyhow::Result<Sampling> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Sampling::default()),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-    };
-    let file: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(&text).with_context(|| format!("{} is not a JSON object", path.display()))?;
+    let file = read(path)?;
     let mut sampling = Sampling::default();
     for (key, value) in &file {
         // Hugging Face writes `max_new_tokens`; its `max_length` counts the prompt and is no setting of ours.
@@ -79,13 +84,22 @@ fn from_file(path: &Path) -> anyhow::Result<Sampling> {
             set_json(&mut sampling, key, value.clone()).with_context(|| format!("in {}", path.display()))?;
         }
     }
-    if file.get("do_sample") == Some(&serde_json::Value::Bool(false))
-        && file.contains_key("do_sample")
-        && !file.contains_key("temperature")
-    {
+    // Hugging Face's word for greedy; its temperature then means nothing.
+    if file.get("do_sample") == Some(&serde_json::Value::Bool(false)) {
         sampling.temperature = 0.0;
     }
     Ok(sampling)
+}
+
+/// A JSON object; a missing file is an empty one.
+fn read(path: &Path) -> anyhow::Result<serde_json::Map<String, serde_json::Value>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            serde_json::from_str(&text).with_context(|| format!("{} is not a JSON object", path.display()))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(serde_json::Map::new()),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
 }
 
 /// Changes one setting by name, for `/set`.
@@ -96,7 +110,10 @@ pub(crate) fn set(sampling: &mut Sampling, key: &str, value: &str) -> anyhow::Re
     let value = match key {
         "stop" if value == "none" => serde_json::json!([]),
         "stop" => serde_json::json!([value.trim_matches('"')]),
-        _ => serde_json::from_str(value).with_context(|| format!("{key} must be a number, got `{value}`"))?,
+        _ => match serde_json::from_str::<serde_json::Number>(value) {
+            Ok(number) => number.into(),
+            Err(_) => bail!("{key} must be a number, got `{value}`"),
+        },
     };
     set_json(sampling, key, value)
 }

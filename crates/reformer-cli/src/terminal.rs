@@ -60,7 +60,8 @@ impl Terminal {
         }
     }
 
-    /// Something that must be said even when quiet.
+    /// Something that must be said, quiet or not.
+    #[expect(clippy::unused_self, reason = "a sister of `say` and `detail`, called like them")]
     pub(crate) fn warn(self, words: impl fmt::Display) {
         let _ = writeln!(anstream::stderr(), "reformer: {words}");
     }

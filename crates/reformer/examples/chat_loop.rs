@@ -3,6 +3,8 @@
 //! `cargo run --release --example chat_loop -- runs/demo`; without a directory it talks to an untrained model, which
 //! answers noise.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
+
 use std::io::{BufRead, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -14,16 +16,13 @@ use reformer::tensor::Cpu;
 use reformer::text::Tokenizer;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (model, tokenizer) = match std::env::args().nth(1) {
-        Some(dir) => {
-            let checkpoint = reformer::train::resolve_checkpoint(Path::new(&dir))?;
-            (Model::load(&checkpoint)?, Tokenizer::load(&checkpoint)?)
-        }
-        None => {
-            let tokenizer = Tokenizer::bytes();
-            let fields = Fields { vocab_size: tokenizer.vocab_size(), ..Fields::paper() };
-            (Model::new(Config::check(fields)?, 1), tokenizer)
-        }
+    let (model, tokenizer) = if let Some(dir) = std::env::args().nth(1) {
+        let checkpoint = reformer::train::resolve_checkpoint(Path::new(&dir))?;
+        (Model::load(&checkpoint)?, Tokenizer::load(&checkpoint)?)
+    } else {
+        let tokenizer = Tokenizer::bytes();
+        let fields = Fields { vocab_size: tokenizer.vocab_size(), ..Fields::paper() };
+        (Model::new(Config::check(fields)?, 1), tokenizer)
     };
     let cpu = Cpu::new(2)?;
     let start = Instant::now();

@@ -4,6 +4,8 @@
 //!
 //! `cargo run --release --example lsh_attention`
 
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
+
 use reformer::attention::{FullConfig, Inputs, KeyNorm, Layout, LshConfig, full_forward, lsh_forward};
 use reformer::lsh::{BucketCount, Rotations, hash_vectors};
 use reformer::tensor::{Address, Cpu, Matrix, Purpose};
@@ -25,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("rounds  mean error against exact attention");
     let mut errors = Vec::new();
     for rounds in [1, 2, 4, 8] {
-        let rotations = Rotations::draw(7, 0, 0, DIM, rounds, &BucketCount::new(&[32])?);
+        let rotations = Rotations::draw(7, 0, 0, DIM, rounds, &BucketCount::new(&[32])?)?;
         let buckets = [hash_vectors(&cpu, qk.view(), &rotations, None)?];
         let mut out = Matrix::zeros(LEN, DIM);
         lsh_forward(&cpu, &LshConfig::paper(128), layout, &inputs, &buckets, out.view_mut(), &mut z)?;

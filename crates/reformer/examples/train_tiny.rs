@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release --example train_tiny`
 
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
+
 use reformer::model::Model;
 use reformer::tensor::Cpu;
 use reformer::text::{Form, Tokenizer, demo};

@@ -49,14 +49,12 @@ fn read(input: &Path, format: Option<&str>) -> anyhow::Result<Vec<Dialogue>> {
 }
 
 fn convert(dialogues: &[Dialogue], output: Option<&Path>) -> anyhow::Result<()> {
-    match output {
-        Some(path) => Ok(write_dialogues(path, dialogues, CorpusFormat::Jsonl)?),
-        None => {
-            let mut out = BufWriter::new(io::stdout().lock());
-            write_lines(&mut out, dialogues, CorpusFormat::Jsonl)?;
-            Ok(out.flush()?)
-        }
+    if let Some(path) = output {
+        return Ok(write_dialogues(path, dialogues, CorpusFormat::Jsonl)?);
     }
+    let mut out = BufWriter::new(io::stdout().lock());
+    write_lines(&mut out, dialogues, CorpusFormat::Jsonl)?;
+    Ok(out.flush()?)
 }
 
 fn describe(input: &Path, s: &Summary) -> anyhow::Result<()> {

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global, terminal: Terminal) -> a
     let interrupt = Interrupt::install()?;
     let clock = opened::clock();
     let generator = Generator::new(&opened.cpu, &opened.model, &opened.tokenizer, &clock)?;
-    let stop_tokens: Vec<u32> = opened.tokenizer.end_token().into_iter().collect();
+    let stop_tokens = sampling::stop_tokens(&folder, opened.tokenizer.end_token())?;
     let request = Request {
         prompt: &ids,
         sampling: &settings,

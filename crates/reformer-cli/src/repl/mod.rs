@@ -118,7 +118,7 @@ impl Repl<'_> {
                 self.terminal.say("A new conversation under that system prompt.");
             }
             Command::Set(None) | Command::Show(Show::Settings) => {
-                say(&sampling::describe(self.session.sampling())?)
+                say(&sampling::describe(self.session.sampling())?);
             }
             Command::Set(Some((key, value))) => {
                 let mut changed = self.session.sampling().clone();
@@ -196,7 +196,7 @@ impl Repl<'_> {
         match done.finish {
             Finish::Stop => {}
             Finish::Length => {
-                aside(&format_args!("stopped after max_tokens {}", self.session.sampling().max_tokens))
+                aside(&format_args!("stopped after max_tokens {}", self.session.sampling().max_tokens));
             }
             Finish::ContextFull => aside(&"the model's positions are used up: /new starts over"),
             Finish::Cancelled => aside(&"stopped"),

@@ -4,7 +4,7 @@
 //! (bracketed paste). Both sources understand the first two.
 
 use std::borrow::Cow;
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -14,7 +14,9 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{Cmd, Config, Editor, EventHandler, Helper, KeyCode, KeyEvent, Modifiers};
+use rustyline::{
+    Behavior, Cmd, CompletionType, Config, Editor, EventHandler, Helper, KeyCode, KeyEvent, Modifiers,
+};
 
 use super::command::TABLE;
 use crate::terminal::{BOLD, PLAIN};
@@ -40,7 +42,14 @@ pub(crate) enum Source {
 impl Source {
     /// An editor with its history.
     pub(crate) fn editor(history: Option<PathBuf>, colour: bool) -> anyhow::Result<Self> {
-        let config = Config::builder().auto_add_history(false).max_history_size(2000)?.build();
+        // Where stdout goes to a file, prompt and echo still belong on the terminal.
+        let behavior = if io::stdout().is_terminal() { Behavior::Stdio } else { Behavior::PreferTerm };
+        let config = Config::builder()
+            .auto_add_history(false)
+            .behavior(behavior)
+            .completion_type(CompletionType::List)
+            .max_history_size(2000)?
+            .build();
         let mut editor: Editor<Assistant, DefaultHistory> =
             Editor::with_config(config).context("cannot open the line editor")?;
         editor.set_helper(Some(Assistant { colour }));
