@@ -4,8 +4,9 @@
 //! thread, start to end. So the bits do not depend on how many threads there are. Inside a panel one of three engines
 //! works, chosen by [`choose`] from the shape:
 //!
-//! - our own register blocks and rows of dot products ([`crate::tile`]): whatever is small, or flat as a step of decoding;
-//! - `gemm`: large `aᵀ·b`, the gradients of weights;
+//! - our own register blocks and rows of dot products ([`crate::tile`]): whatever is small, flat as a step of decoding, or
+//!   multiplies by a transpose on the right (the weights of a linear layer, `[out, in]`);
+//! - `gemm`: large `aᵀ·b` (the gradients of weights) and wide outputs;
 //! - `faer`: the large rest.
 //!
 //! # Shapes
@@ -65,20 +66,29 @@ pub enum Engine {
     Gemm,
 }
 
-/// The engine for a panel `[m, n]` over `k`, by the rates that `examples/rates.rs` prints.
+/// The engine for a panel `[m, n]` over `k`.
+///
+/// GFLOP per second of one Zen 4 core (peak 116), `examples/rates.rs`:
+///
+/// ```text
+///                        ours   faer   gemm
+/// 4096 x  512 over  512   99    104    104
+/// 4096 x 2048 over  512   85     86     97    a wide output
+/// 4096 x  512 over  512  111    102     60    bᵀ
+/// 4096 x  512 over 2048   99     90     49    bᵀ
+///  512 x  512 over 4096   69     82     96    aᵀ
+/// ```
 fn choose(form: Form, m: usize, n: usize, k: usize) -> Engine {
     // Below this many products a crate's packing and set-up show.
     const SMALL: usize = 1 << 18;
-    if form == Form::RightTransposed && m < 12 {
-        return Engine::Dots;
-    }
-    // One row against a matrix, or a block that the first caches hold.
-    if m <= 2 || m * n * k <= SMALL {
-        return Engine::Tile;
-    }
     match form {
+        Form::RightTransposed if m < 24 => Engine::Dots,
+        Form::RightTransposed => Engine::Tile,
+        // One row against a matrix, or a block that the first caches hold.
+        _ if m <= 2 || m * n * k <= SMALL => Engine::Tile,
         Form::LeftTransposed => Engine::Gemm,
-        Form::Plain | Form::RightTransposed => Engine::Faer,
+        Form::Plain if n >= 1024 => Engine::Gemm,
+        Form::Plain => Engine::Faer,
     }
 }
 
@@ -131,18 +141,18 @@ pub fn multiply(
 
 /// Rows and columns of a panel of `c`.
 ///
-/// 256 rows pay for packing `b` once per panel; a flat `c` is cut by columns instead. A panel is worth a hand-over to
-/// another thread from about two million products, and four times 8 panels keep a larger machine busy.
+/// Panels of 256 rows pay for packing `b` once each; a flat `c` is cut by columns too, down to 128, below which packing
+/// `a` again and again shows. From about two million products a panel is worth a hand-over to another thread, and 32
+/// panels keep a larger machine busy.
 fn grid(m: usize, n: usize, k: usize) -> (usize, usize) {
-    const WORTH: usize = 1 << 20;
+    const WORTH: usize = 1 << 21;
     const PANELS: usize = 32;
-    let whole = m.saturating_mul(n).saturating_mul(k);
-    let wanted = (whole / WORTH).clamp(1, PANELS);
+    let wanted = (m.saturating_mul(n).saturating_mul(k) / WORTH).clamp(1, PANELS);
     if wanted == 1 {
         return (m, n);
     }
     let down = m.div_ceil(256).max(wanted.min(m / 128));
-    let across = wanted.div_ceil(down).min(n.div_ceil(64));
+    let across = wanted.div_ceil(down).min(n.div_ceil(128));
     (m.div_ceil(down).next_multiple_of(8).min(m), n.div_ceil(across).next_multiple_of(32).min(n))
 }
 

@@ -195,6 +195,25 @@ mod tests {
     const PLACE: Address = Address { seed: 1, step: 2, layer: 3, purpose: Purpose::Shuffle };
 
     #[test]
+    fn the_numbers_of_an_address_never_change() {
+        let mut normal = [0.0; 2];
+        PLACE.fill_normal(&mut normal);
+        let mut uniform = [0.0; 1];
+        PLACE.fill_uniform(&mut uniform);
+        let pinned = (PLACE.stream().next_u64(), PLACE.bits(7), PLACE.sub(9).bits(0), normal, uniform);
+        assert_eq!(
+            pinned,
+            (
+                14_335_389_442_147_360_970,
+                3_700_493_263,
+                2_576_673_861,
+                [0.564_924_54, -0.996_848_3],
+                [0.844_057_1]
+            )
+        );
+    }
+
+    #[test]
     fn every_part_of_an_address_changes_its_numbers() {
         let addresses = [
             PLACE,

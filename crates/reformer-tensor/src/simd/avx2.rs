@@ -92,7 +92,13 @@ impl Simd for Avx2 {
             }
             let mut quad = [_mm256_setzero_ps(); 8];
             for i in 0..2 {
-                let p = [0, 1, 2, 3].map(|j| _mm256_castps_pd(pair[4 * i + j]));
+                // Written out: a closure would not have the instructions of this function.
+                let p = [
+                    _mm256_castps_pd(pair[4 * i]),
+                    _mm256_castps_pd(pair[4 * i + 1]),
+                    _mm256_castps_pd(pair[4 * i + 2]),
+                    _mm256_castps_pd(pair[4 * i + 3]),
+                ];
                 quad[4 * i] = _mm256_castpd_ps(_mm256_unpacklo_pd(p[0], p[2]));
                 quad[4 * i + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(p[0], p[2]));
                 quad[4 * i + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(p[1], p[3]));

@@ -88,7 +88,13 @@ impl Simd for Avx512 {
             }
             let mut quad = [_mm512_setzero_ps(); 16];
             for i in 0..4 {
-                let p = [0, 1, 2, 3].map(|j| _mm512_castps_pd(pair[4 * i + j]));
+                // Written out: a closure would not have the instructions of this function.
+                let p = [
+                    _mm512_castps_pd(pair[4 * i]),
+                    _mm512_castps_pd(pair[4 * i + 1]),
+                    _mm512_castps_pd(pair[4 * i + 2]),
+                    _mm512_castps_pd(pair[4 * i + 3]),
+                ];
                 quad[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(p[0], p[2]));
                 quad[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(p[0], p[2]));
                 quad[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(p[1], p[3]));

@@ -245,16 +245,17 @@ impl Panel {
                 }
                 i += S::TILE_ROWS;
             }
-            let panel = self.at_row(i);
-            match m - i {
-                7 => panel.micro::<S, 7, NV>(s),
-                6 => panel.micro::<S, 6, NV>(s),
-                5 => panel.micro::<S, 5, NV>(s),
-                4 => panel.micro::<S, 4, NV>(s),
-                3 => panel.micro::<S, 3, NV>(s),
-                2 => panel.micro::<S, 2, NV>(s),
-                1 => panel.micro::<S, 1, NV>(s),
-                _ => {}
+            // What is left by powers of two: a block for every remainder would double the code.
+            if i + 4 <= m {
+                self.at_row(i).micro::<S, 4, NV>(s);
+                i += 4;
+            }
+            if i + 2 <= m {
+                self.at_row(i).micro::<S, 2, NV>(s);
+                i += 2;
+            }
+            if i < m {
+                self.at_row(i).micro::<S, 1, NV>(s);
             }
         }
     }
