@@ -21,7 +21,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("reformer-reversible", &["reformer-tensor"]),
     ("reformer-model", &["reformer-tensor", "reformer-lsh", "reformer-attention", "reformer-reversible"]),
     ("reformer-text", &[]),
-    ("reformer-train", &["reformer-tensor", "reformer-model", "reformer-text"]),
+    ("reformer-train", &["reformer-tensor", "reformer-lsh", "reformer-model", "reformer-text"]),
     ("reformer-generate", &["reformer-tensor", "reformer-model", "reformer-text"]),
     (
         "reformer",

@@ -1,3 +1,5 @@
+//! Both optimizers against their twins, and the same bits for any number of threads.
+
 use reformer_model::{Config, Fields, Kind, Parameters};
 use reformer_tensor::{Address, Cpu, Purpose};
 

@@ -1,3 +1,5 @@
+//! Packing: every token once an epoch, rows without gaps, the same batch again at the same index.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
