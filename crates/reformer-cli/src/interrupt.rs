@@ -14,10 +14,19 @@ use signal_hook::flag;
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Installs the handlers.
+    /// Ctrl-C and SIGTERM, for work that has something to save.
     pub(crate) fn install() -> anyhow::Result<Self> {
+        Self::on(&[SIGINT, SIGTERM])
+    }
+
+    /// Ctrl-C only: a chat that waits for a line looks at no flag, and SIGTERM should end it all the same.
+    pub(crate) fn install_for_replies() -> anyhow::Result<Self> {
+        Self::on(&[SIGINT])
+    }
+
+    fn on(signals: &[i32]) -> anyhow::Result<Self> {
         let raised = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
+        for &signal in signals {
             // Order matters: the shutdown looks at the flag before this signal raises it.
             flag::register_conditional_shutdown(
                 signal,

@@ -7,16 +7,23 @@ use anyhow::Context;
 use crate::exit::usage;
 use crate::terminal::Terminal;
 
-/// All of stdin as text.
+/// All of stdin as text, without the newline that `echo` and editors put at the end.
 pub(crate) fn read() -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
-    String::from_utf8(bytes).map_err(|error| {
+    let mut text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         anyhow::anyhow!(
             "stdin is not UTF-8 at byte {at}; convert it, for example with `iconv -f WINDOWS-1252 -t UTF-8`"
         )
-    })
+    })?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    Ok(text)
 }
 
 /// The prompt that was typed, or piped.

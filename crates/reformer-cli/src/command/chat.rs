@@ -35,7 +35,7 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
         );
     }
 
-    let interrupt = Interrupt::install()?;
+    let interrupt = Interrupt::install_for_replies()?;
     let clock = opened::clock();
     let generator = Generator::new(&opened.cpu, &opened.model, &opened.tokenizer, &clock)?;
     let policy = sampling::policy(&args.sampling, ContextPolicy::Slide);
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
     let repl = Repl { session, terminal, interrupt: &interrupt, about, json: args.json, stats: args.stats };
 
     match args.prompt.as_deref() {
-        Some("-") => repl.once(stdin_text::read()?.trim_end()),
+        Some("-") => repl.once(&stdin_text::read()?),
         Some(text) => repl.once(text),
         None if terminal.stdin => {
             terminal.say(format_args!("{BOLD}{}{PLAIN}", repl.about));

@@ -50,7 +50,8 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
     let mut reports = Vec::new();
     for num_hashes in rounds {
         let started = clock();
-        let options = EvalOptions { num_hashes: Some(num_hashes), attention, ..EvalOptions::rows_of(length) };
+        let changed = (num_hashes != trained).then_some(num_hashes);
+        let options = EvalOptions { num_hashes: changed, attention, ..EvalOptions::rows_of(length) };
         let report = evaluate(&opened.cpu, &opened.model, &opened.tokenizer, &dialogues, &options)?;
         reports.push((num_hashes, report, clock() - started));
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::fixture::{assert_done, folder, recipe, run};
 
@@ -34,20 +34,22 @@ fn a_run_killed_at_random_moments_and_resumed_ends_bit_for_bit_like_one_left_alo
     let mut kills = 0;
     while kills < KILLS {
         let mut child = start(recipe, &killed);
-        std::thread::sleep(whole.mul_f64(0.4 * uniform(&mut moments)));
-        match child.try_wait().unwrap() {
-            // Done before it could be killed: what is left of the kills cannot happen any more.
-            Some(status) => {
-                assert!(status.success(), "{status}");
-                break;
-            }
-            None => {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                kills += 1;
-                every_checkpoint_is_complete(&alone, &killed);
-            }
+        // Some steps on, and then at any moment within a step, its save or its evaluation: a delay alone would meet
+        // mostly the beginning on a busy machine and mostly the end on an idle one.
+        let target = step(&killed) + (7.0 * uniform(&mut moments)) as u64;
+        while step(&killed) < target && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
         }
+        std::thread::sleep(whole.mul_f64(uniform(&mut moments) / 30.0));
+        if let Some(status) = child.try_wait().unwrap() {
+            // Done before it could be killed: what is left of the kills cannot happen any more.
+            assert!(status.success(), "{status}");
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+        every_checkpoint_is_complete(&alone, &killed);
     }
     assert!(kills >= 4, "only {kills} kills in a run of {whole:?}");
     let status = start(recipe, &killed).wait().unwrap();
@@ -69,6 +71,15 @@ fn start(recipe: &str, out: &Path) -> Child {
         command.arg(format!("--resume={}", out.to_str().unwrap()));
     }
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// The last step in the metrics; a line that is being written counts when it is whole.
+fn step(run: &Path) -> u64 {
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+    let steps = metrics
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()?["step"].as_u64());
+    steps.max().unwrap_or(0)
 }
 
 fn checkpoints(run: &Path) -> Vec<std::path::PathBuf> {
