@@ -6,7 +6,7 @@ use reformer::tensor::{Cpu, Matrix};
 use serde_json::Value;
 
 /// Compares bucket by bucket, with and without the mask; any difference is a failure.
-pub fn check(kind: &str, config: &Value, tensors: &Tensors) -> Option<Result<Report, String>> {
+pub(crate) fn check(kind: &str, config: &Value, tensors: &Tensors) -> Option<Result<Report, String>> {
     let (buckets, rounds, mask) = match kind {
         "hf_hash" => ("num_buckets", "num_hashes", "attention_mask"),
         "trax_hash" => ("n_buckets", "n_hashes", "mask"),

@@ -4,6 +4,8 @@
 //! (kind, config, notes) beside a `NAME.safetensors`; its kind decides who checks it. A kind that nobody checks yet is listed
 //! as such and counted apart, never passed. Shown by `cargo test -p reformer --test parity -- --nocapture`.
 
+#![allow(clippy::print_stdout, reason = "the lines are the test's report")]
+
 #[path = "../../../reformer-attention/tests/parity/attention/mod.rs"]
 mod attention;
 #[path = "../../../reformer-attention/tests/parity/fixture.rs"]
