@@ -10,8 +10,8 @@ use reformer_model::{Config, Model, Pass};
 use reformer_tensor::Cpu;
 
 /// Peak of the workspace in a training step.
-fn workspace_peak(model: &Model, rows: usize, len: usize) -> usize {
-    let cpu = Cpu::new(2).unwrap();
+fn workspace_peak(model: &Model, rows: usize, len: usize, threads: usize) -> usize {
+    let cpu = Cpu::new(threads).unwrap();
     model
         .forward_backward(&cpu, &batch(rows, len, 1), &Pass::training(0, 0), 1.0, &mut |_, _| {})
         .expect("the pass runs");
@@ -24,9 +24,9 @@ fn the_working_set_does_not_grow_from_4_to_64_blocks() {
         let layers = [Kind::Lsh, Kind::Local].repeat(blocks / 2);
         model(Fields { attn_layers: layers, ..endless(fields()) })
     };
-    let (four, sixty_four) = (workspace_peak(&deep(4), 2, 96), workspace_peak(&deep(64), 2, 96));
-    // Two threads may or may not meet in their largest tiles.
-    assert!(sixty_four <= four + four / 20, "{four} bytes at 4 blocks, {sixty_four} at 64");
+    // One thread: two may or may not meet in their largest tiles, and 16 times the blocks give them more chances to.
+    let (four, sixty_four) = (workspace_peak(&deep(4), 2, 96, 1), workspace_peak(&deep(64), 2, 96, 1));
+    assert_eq!(four, sixty_four, "bytes at 4 and at 64 blocks");
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn the_formula_of_the_working_set_is_what_a_step_leases() {
             let model = model(fields);
             let estimate = MemoryEstimate::training(model.config(), rows, len, 8);
             let formula = estimate.working_set.max(estimate.head);
-            let measured = workspace_peak(&model, rows, len);
+            let measured = workspace_peak(&model, rows, len, 2);
             let error = formula as f64 / measured as f64 - 1.0;
             assert!(error.abs() < 0.1, "{layers:?} {rows}x{len}: formula {formula}, measured {measured}");
         }
