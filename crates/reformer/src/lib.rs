@@ -27,3 +27,8 @@ pub use reformer_reversible as reversible;
 pub use reformer_tensor as tensor;
 pub use reformer_text as text;
 pub use reformer_train as train;
+
+/// The README's Rust blocks, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
