@@ -10,6 +10,7 @@
 mod attention;
 #[path = "../../../reformer-attention/tests/parity/fixture.rs"]
 mod fixture;
+#[path = "../../../reformer-lsh/tests/parity/hashing.rs"]
 mod hashing;
 #[path = "../../../reformer-model/tests/parity/mod.rs"]
 mod model;
