@@ -159,17 +159,21 @@ impl Checkpoints {
         pointed.map_err(|error| error.to_string())
     }
 
-    /// Records a checkpoint's evaluation, and points `best` at it if it is the best.
-    pub fn record_eval(&self, step: u64, report: &EvalReport) -> Result<bool, TrainError> {
-        let name = format!("step-{step:06}");
-        let path = self.folder.join(&name);
+    /// Whether a checkpoint with this evaluation is better than the one `best` names.
+    pub fn is_best(&self, step: u64, report: &EvalReport) -> bool {
+        let path = self.folder.join(format!("step-{step:06}"));
         let best = self.named("best").filter(|best| *best != path).and_then(|best| read_eval(&best));
-        let better = best.is_none_or(|best| report.loss < best.loss);
-        write_whole(&path.join(EVAL), pretty(report).as_bytes())?;
-        if better {
+        best.is_none_or(|best| report.loss < best.loss)
+    }
+
+    /// Records a checkpoint's evaluation; `best` points at it if it is the best. The evaluation's own file comes last: a
+    /// kill before it leaves a checkpoint that still owes its evaluation.
+    pub fn record_eval(&self, step: u64, report: &EvalReport, best: bool) -> Result<(), TrainError> {
+        let name = format!("step-{step:06}");
+        if best {
             self.point("best", &name).map_err(|problem| self.problem(&self.folder.join("best"), problem))?;
         }
-        Ok(better)
+        write_whole(&self.folder.join(&name).join(EVAL), pretty(report).as_bytes())
     }
 
     /// Removes all but the newest `keep` checkpoints and the one `best` names.

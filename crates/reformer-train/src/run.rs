@@ -338,8 +338,10 @@ impl<'a> Run<'a> {
             evaluate_corpus(trainer.cpu(), trainer.model(), valid, *opening, &options, &mut proceed)?;
         let Some(report) = report else { return Ok(false) };
         let step = self.state.step;
-        let best = self.checkpoints.record_eval(step, &report)?;
+        let best = self.checkpoints.is_best(step, &report);
+        // Into the metrics first: a kill in between repeats the evaluation and cuts the line, never loses it.
         self.emit(Event::Eval { step, report, best, seconds: self.seconds() })?;
+        self.checkpoints.record_eval(step, &report, best)?;
         Ok(true)
     }
 
