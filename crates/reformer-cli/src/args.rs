@@ -3,6 +3,8 @@
 //! `-h`, `--help` and the shells' completions come from here. Flags are spelled as the config keys are. What the flags
 //! *mean* (which checkpoint, how many threads, colour or not) is resolved by each command before it runs.
 
+pub(crate) mod bench;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -68,6 +70,12 @@ pub(crate) enum Command {
     /// Look at and convert dialogue corpora
     #[command(subcommand)]
     Data(DataCommand),
+    /// Measure how fast attention, hashing, products, training and generating are here
+    #[command(
+        subcommand,
+        after_help = "One JSON object a line with --json; lists are every combination. MB are 2^20 bytes."
+    )]
+    Bench(bench::BenchCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -17,6 +17,7 @@ mod number;
 mod opened;
 mod progress;
 mod repl;
+mod resident;
 mod samples;
 mod sampling;
 mod stdin_text;
@@ -44,6 +45,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Chat(args) => command::chat::run(args, global, terminal),
         Command::Inspect(args) => command::inspect::run(args, global, terminal),
         Command::Data(data) => command::data::run(data, terminal),
+        Command::Bench(what) => command::bench::run(what, global, terminal),
         Command::Completions { shell } => command::completions::run(*shell),
     }
 }

@@ -9,8 +9,8 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reformer::train::Event;
 
-use crate::number;
 use crate::terminal::{BOLD, PLAIN, Terminal};
+use crate::{number, resident};
 
 /// Seconds between lines in a pipe; long enough to read along, short enough to see that it lives.
 const INTERVAL: f64 = 5.0;
@@ -134,7 +134,7 @@ impl<'a> Progress<'a> {
         let smooth = self.smooth;
         let left = steps.saturating_sub(step) as f64;
         let eta = if done == 0 { "?".into() } else { number::span((now - first_time) / done as f64 * left) };
-        let memory = resident_bytes().map_or_else(|| "?".into(), number::bytes);
+        let memory = resident::now().map_or_else(|| "?".into(), number::bytes);
         let rate = number::count(tokens_per_second as usize);
         if let Some(bar) = &self.bar {
             bar.set_position(step);
@@ -163,11 +163,4 @@ impl<'a> Progress<'a> {
 
 fn indent(text: &str) -> String {
     text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
-}
-
-/// The memory this process holds, where the system says.
-fn resident_bytes() -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok().map(|kib| kib * 1024)
 }

@@ -1,5 +1,6 @@
 //! One file a command: arguments resolved to a plan, the plan run, its result printed.
 
+pub(crate) mod bench;
 pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod data;

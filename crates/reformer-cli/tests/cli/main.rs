@@ -2,6 +2,7 @@
 //!
 //! One test binary, because each one links everything.
 
+mod bench;
 mod chat;
 mod data;
 mod fixture;
