@@ -154,9 +154,9 @@ impl Model {
         pass: &Pass,
     ) -> Result<Streams<Matrix>> {
         let run = Run::of_ids(self, ids, 1, ids.len(), None, pass)?;
-        let mut streams = run.embed(cpu);
+        let mut streams = run.embed(self.parameters(), cpu);
         for (layer, remembered) in state.layers.iter_mut().enumerate() {
-            let block = run.block(layer);
+            let block = run.block(self.parameters(), layer);
             block.f.forward_seen(cpu, &streams.second, &mut streams.first, &mut |projected, buckets| {
                 // Rows past the prompt are padding of foreign chunks.
                 let rows = ids.len() * remembered.width;

@@ -130,6 +130,9 @@ pub enum ModelError {
         /// Where.
         place: crate::NonFinite,
     },
+    /// What takes the gradients (an optimizer in the reverse pass) ended the pass.
+    #[error("the pass was ended by what takes its gradients")]
+    Refused,
     /// An error of the hashing room.
     #[error(transparent)]
     Lsh(#[from] reformer_lsh::LshError),

@@ -8,7 +8,7 @@ use reformer_tensor::{Cpu, elementwise::all_finite};
 use crate::batch::{Batch, Pass};
 use crate::error::ModelError;
 use crate::model::Model;
-use crate::parameters::Group;
+use crate::parameters::{Group, Parameters};
 use crate::run::Run;
 
 /// A place in a model where something was NaN or infinite.
@@ -33,19 +33,19 @@ pub(crate) fn locate(model: &Model, cpu: &Cpu, batch: &Batch, pass: &Pass) -> Op
     if parameter.is_some() {
         return parameter;
     }
-    let run = Run::new(model, batch, pass).ok()?;
-    forward(&run, cpu).or_else(|| gradients(model, cpu, batch, pass))
+    let run = Run::new(model.config(), model.all_rotations(), batch, pass).ok()?;
+    forward(model.parameters(), &run, cpu).or_else(|| gradients(model, cpu, batch, pass))
 }
 
-fn forward(run: &Run<'_>, cpu: &Cpu) -> Option<NonFinite> {
-    let layers = run.model.config().layers();
-    let mut streams = run.embed(cpu);
+fn forward(parameters: &Parameters, run: &Run<'_>, cpu: &Cpu) -> Option<NonFinite> {
+    let layers = run.config.layers();
+    let mut streams = run.embed(parameters, cpu);
     let found = |layer: usize, tensor: &str| Some(NonFinite { layer, tensor: tensor.into() });
     if !all_finite(streams.first.as_slice()) {
         return found(0, "sum of embeddings");
     }
     for layer in 0..layers {
-        let block = run.block(layer);
+        let block = run.block(parameters, layer);
         match block.f.forward(cpu, &streams.second, &mut streams.first) {
             Err(_) => return found(layer + 1, "projections of attention"),
             Ok(_) if !all_finite(streams.first.as_slice()) => return found(layer + 1, "output of attention"),
@@ -56,7 +56,7 @@ fn forward(run: &Run<'_>, cpu: &Cpu) -> Option<NonFinite> {
             return found(layer + 1, "output of the feed-forward layer");
         }
     }
-    let report = run.head().loss(cpu, &streams, &run.batch);
+    let report = run.head(parameters).loss(cpu, &streams, &run.batch);
     if report.loss.is_finite() { None } else { found(layers + 1, "loss") }
 }
 

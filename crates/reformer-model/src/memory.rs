@@ -1,4 +1,4 @@
-//! What a training step costs: memory by part, parameters, operations per token.
+//! What a training step costs in memory, by part, and how many parameters a model has.
 //!
 //! The formula adds up the very buffers that the code allocates; a test holds it to what a step really took.
 //!
@@ -10,6 +10,7 @@
 //! `rounds·heads` numbers a token and LSH layer: nothing else of a layer is kept.
 
 use crate::config::{Config, Kind};
+pub use crate::flops::flops_per_token;
 use crate::head;
 use crate::parameters::{Group, Parameters};
 use crate::sublayer::{Kernel, feed_forward_piece, group_rows};
@@ -149,47 +150,4 @@ fn head_working_set(config: &Config, tokens: usize) -> usize {
 /// Number of parameters of a model.
 pub fn parameter_count(config: &Config) -> usize {
     Parameters::zeros(config).count()
-}
-
-/// Floating-point operations a token (a multiplication and an addition are two).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flops {
-    /// Of a forward pass.
-    pub forward: usize,
-    /// Of a training pass: blocks are computed twice (the reverse pass again) and differentiated.
-    pub training: usize,
-}
-
-/// Operations a token at a sequence length.
-pub fn flops_per_token(config: &Config, len: usize) -> Flops {
-    let (h, width, f) = (config.hidden_size, config.attention_width(), config.feed_forward_size);
-    let blocks: usize = (0..config.layers())
-        .map(|layer| {
-            let kind = config.attn_layers[layer];
-            let projections = if kind == Kind::Lsh { 3 } else { 4 };
-            let hashing = match kind {
-                Kind::Lsh => 2 * width * config.num_hashes * config.buckets().rotation_columns(),
-                Kind::Local | Kind::Full => 0,
-            };
-            2 * projections * h * width + 4 * h * f + 4 * width * keys(config, kind, len) + hashing
-        })
-        .sum();
-    let head = 2 * 2 * h * config.vocab_size;
-    Flops { forward: blocks + head, training: 4 * blocks + 3 * head }
-}
-
-/// Keys that a query is compared with, all rounds together.
-fn keys(config: &Config, kind: Kind, len: usize) -> usize {
-    match kind {
-        Kind::Full => len,
-        Kind::Local => {
-            let chunks = 1 + config.local_num_chunks_before + config.local_num_chunks_after;
-            (chunks * config.local_attn_chunk_length).min(len)
-        }
-        Kind::Lsh if len <= config.exact_below() => len,
-        Kind::Lsh => {
-            let chunks = 1 + config.lsh_num_chunks_before + config.lsh_num_chunks_after;
-            config.num_hashes * chunks * config.lsh_attn_chunk_length
-        }
-    }
 }

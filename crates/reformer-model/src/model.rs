@@ -29,6 +29,7 @@ use crate::locate::{self, NonFinite};
 use crate::parameters::{Group, Parameters};
 use crate::run::{self, Run, draw_rotations};
 use crate::sublayer::{Attention, Block, FeedForward, Shape};
+use crate::training::{self, Added, Handed, Updated, Updates};
 
 /// A configuration with parameters and the rotations that its layers hash with.
 #[derive(Clone, Debug)]
@@ -91,16 +92,16 @@ impl Model {
 
     /// Loss, weight and hits of a batch; no gradients.
     pub fn evaluate(&self, cpu: &Cpu, batch: &Batch, pass: &Pass) -> Result<LossReport> {
-        let run = Run::new(self, batch, pass)?;
-        let streams = run.streams(cpu)?;
-        Ok(run.head().loss(cpu, &streams, &run.batch))
+        let run = Run::new(&self.config, &self.rotations, batch, pass)?;
+        let streams = run.streams(&self.parameters, cpu)?;
+        Ok(run.head(&self.parameters).loss(cpu, &streams, &run.batch))
     }
 
     /// `nll` of every target in nats, `[rows·len]`; 0 where the weight is 0.
     pub fn token_losses(&self, cpu: &Cpu, batch: &Batch, pass: &Pass) -> Result<Vec<f32>> {
-        let run = Run::new(self, batch, pass)?;
-        let streams = run.streams(cpu)?;
-        let losses = run.head().token_losses(cpu, &streams, &run.batch);
+        let run = Run::new(&self.config, &self.rotations, batch, pass)?;
+        let streams = run.streams(&self.parameters, cpu)?;
+        let losses = run.head(&self.parameters).token_losses(cpu, &streams, &run.batch);
         Ok(run.cut(&losses, 1, batch.len))
     }
 
@@ -117,7 +118,7 @@ impl Model {
         let (run, streams) = self.run_ids(cpu, ids, rows, len, mask, pass)?;
         let vocab = self.config.vocab_size;
         let mut logits = Matrix::zeros(rows * run.batch.len, vocab);
-        run.head().logits(cpu, &streams, logits.view_mut());
+        run.head(&self.parameters).logits(cpu, &streams, logits.view_mut());
         if run.batch.len == len {
             return Ok(logits);
         }
@@ -161,7 +162,7 @@ impl Model {
     ) -> Result<(Run<'a>, Streams<Matrix>)> {
         check_tokens(&self.config, ids, rows, len, mask)?;
         let run = Run::of_ids(self, ids, rows, len, mask, pass)?;
-        let streams = run.streams(cpu)?;
+        let streams = run.streams(&self.parameters, cpu)?;
         Ok((run, streams))
     }
 
@@ -175,44 +176,41 @@ impl Model {
         scale: f32,
         sink: &mut dyn FnMut(usize, &Group),
     ) -> Result<LossReport> {
-        let run = Run::new(self, batch, pass)?;
-        let n = self.config.layers();
-        let sequence = run.sequence();
-        let mut streams = run.embed(cpu);
-        let saved = sequence.forward(cpu, &mut streams)?;
+        let run = Run::new(&self.config, &self.rotations, batch, pass)?;
+        training::pass(cpu, &run, scale, &mut Handed { parameters: &self.parameters, sink, spare: None })
+    }
 
-        let mut grads = streams.zeros_like();
-        let mut embedding_gradient = self.parameters.group(0).zeros_like();
-        let report = {
-            let mut gradient = self.parameters.group(n + 1).zeros_like();
-            let head = run.head();
-            let report = head.loss_and_gradient(
-                cpu,
-                &streams,
-                &run.batch,
-                scale,
-                &mut grads,
-                &mut gradient,
-                &mut embedding_gradient,
-            );
-            sink(n + 1, &gradient);
-            report
-        };
-        sequence.reverse(
+    /// The same pass, its gradient added to `gradients`, which has the parameters' layout. Nothing is copied.
+    pub fn accumulate(
+        &self,
+        cpu: &Cpu,
+        batch: &Batch,
+        pass: &Pass,
+        scale: f32,
+        gradients: &mut Parameters,
+    ) -> Result<LossReport> {
+        let run = Run::new(&self.config, &self.rotations, batch, pass)?;
+        training::pass(cpu, &run, scale, &mut Added { parameters: &self.parameters, gradients })
+    }
+
+    /// The same pass for an optimizer that works on the way: `update(group, parameters, gradient)` may change a group
+    /// as soon as its gradient is complete, in the order above, and only the largest group's gradient (and the
+    /// embeddings') exist at a time. `begin` sees the loss before the first update. What either refuses ends the pass.
+    pub fn forward_backward_update(
+        &mut self,
+        cpu: &Cpu,
+        batch: &Batch,
+        pass: &Pass,
+        scale: f32,
+        update: Updates<'_>,
+    ) -> Result<LossReport> {
+        let run = Run::new(&self.config, &self.rotations, batch, pass)?;
+        training::pass(
             cpu,
-            &mut streams,
-            &mut grads,
-            saved,
-            |block| self.parameters.group(block + 1).zeros_like(),
-            |block, gradient| {
-                sink(block + 1, &gradient);
-                Ok(())
-            },
-        )?;
-        drop(streams);
-        run.embeddings().backward(cpu, &run.batch, grads, &mut embedding_gradient);
-        sink(0, &embedding_gradient);
-        Ok(report)
+            &run,
+            scale,
+            &mut Updated { parameters: &mut self.parameters, update, spare: None },
+        )
     }
 
     /// Block `layer`, set up for rows of one shape: attention and feed-forward as a reversible coupling.

@@ -111,6 +111,20 @@ impl Group {
         Self { specs: Arc::clone(&self.specs), data: Buffer::zeroed(self.data.len()) }
     }
 
+    /// Takes the group out and leaves one of no numbers.
+    pub(crate) fn take(&mut self) -> Self {
+        Self { specs: Arc::clone(&self.specs), data: std::mem::take(&mut self.data) }
+    }
+
+    /// The same tensors, all zero, in another group's memory if that has the size.
+    pub(crate) fn zeros_in(&self, mut other: Self) -> Option<Self> {
+        if other.data.len() != self.data.len() {
+            return None;
+        }
+        other.clear();
+        Some(Self { specs: Arc::clone(&self.specs), data: other.data })
+    }
+
     /// Sets everything to zero.
     pub fn clear(&mut self) {
         self.data.fill(0.0);

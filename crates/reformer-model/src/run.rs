@@ -12,11 +12,12 @@ use crate::embeddings::Embeddings;
 use crate::error::{ModelError, Result};
 use crate::head::Head;
 use crate::model::Model;
+use crate::parameters::Parameters;
 use crate::sublayer::{Attention, Block, FeedForward, Shape};
 
-/// A batch on its way through a model.
+/// A batch on its way through a model. Holds no parameters: a group may change as soon as the pass is done with it.
 pub(crate) struct Run<'a> {
-    pub(crate) model: &'a Model,
+    pub(crate) config: &'a Config,
     pub(crate) batch: Cow<'a, Batch>,
     pass: &'a Pass,
     rotations: Cow<'a, [Vec<Rotations>]>,
@@ -24,9 +25,14 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Checks the batch and the pass against the model.
-    pub(crate) fn new(model: &'a Model, batch: &'a Batch, pass: &'a Pass) -> Result<Self> {
-        batch.check(model.config())?;
-        Self::of(model, Cow::Borrowed(batch), pass)
+    pub(crate) fn new(
+        config: &'a Config,
+        rotations: &'a [Vec<Rotations>],
+        batch: &'a Batch,
+        pass: &'a Pass,
+    ) -> Result<Self> {
+        batch.check(config)?;
+        Self::of(config, rotations, Cow::Borrowed(batch), pass)
     }
 
     /// Ids without targets, already checked.
@@ -46,12 +52,16 @@ impl<'a> Run<'a> {
             weights: vec![0.0; ids.len()],
             mask: mask.map(<[bool]>::to_vec),
         };
-        Self::of(model, Cow::Owned(batch), pass)
+        Self::of(model.config(), model.all_rotations(), Cow::Owned(batch), pass)
     }
 
     /// For a batch already checked.
-    fn of(model: &'a Model, batch: Cow<'a, Batch>, pass: &'a Pass) -> Result<Self> {
-        let config = model.config();
+    fn of(
+        config: &'a Config,
+        own: &'a [Vec<Rotations>],
+        batch: Cow<'a, Batch>,
+        pass: &'a Pass,
+    ) -> Result<Self> {
         let rotations: Cow<'a, [Vec<Rotations>]> = match (&pass.rotations, pass.num_hashes) {
             (Some(given), _) => {
                 check_rotations(config, given)?;
@@ -59,32 +69,32 @@ impl<'a> Run<'a> {
             }
             (None, Some(0)) => return Err(ModelError::config("num_hashes", 0, "at least 1")),
             (None, Some(rounds)) if rounds != config.num_hashes => Cow::Owned(draw_rotations(config, rounds)),
-            (None, _) => Cow::Borrowed(model.all_rotations()),
+            (None, _) => Cow::Borrowed(own),
         };
         let padded = config.padded_length(batch.len);
         let batch = if padded == batch.len { batch } else { Cow::Owned(pad(config, &batch, padded)) };
-        Ok(Self { model, batch, pass, rotations })
+        Ok(Self { config, batch, pass, rotations })
     }
 
-    pub(crate) fn embeddings(&self) -> Embeddings<'_> {
-        Embeddings::new(self.model.config(), self.model.parameters().group(0), self.pass)
+    pub(crate) fn embeddings<'b>(&'b self, parameters: &'b Parameters) -> Embeddings<'b> {
+        Embeddings::new(self.config, parameters.group(0), self.pass)
     }
 
-    pub(crate) fn head(&self) -> Head<'_> {
-        let (config, parameters) = (self.model.config(), self.model.parameters());
-        Head::new(config, parameters.group(config.layers() + 1), parameters.group(0), self.pass)
+    pub(crate) fn head<'b>(&'b self, parameters: &'b Parameters) -> Head<'b> {
+        let last = parameters.group(self.config.layers() + 1);
+        Head::new(self.config, last, parameters.group(0), self.pass)
     }
 
     /// Both streams before the first block.
-    pub(crate) fn embed(&self, cpu: &Cpu) -> Streams<Matrix> {
-        let first = self.embeddings().forward(cpu, &self.batch.inputs, self.batch.len, 0);
+    pub(crate) fn embed(&self, parameters: &Parameters, cpu: &Cpu) -> Streams<Matrix> {
+        let first = self.embeddings(parameters).forward(cpu, &self.batch.inputs, self.batch.len, 0);
         Streams { second: first.clone(), first }
     }
 
     /// Block `layer`.
-    pub(crate) fn block(&self, layer: usize) -> Block<'_> {
-        let config = self.model.config();
-        let group = self.model.parameters().group(layer + 1);
+    pub(crate) fn block<'b>(&'b self, parameters: &'b Parameters, layer: usize) -> Block<'b> {
+        let config = self.config;
+        let group = parameters.group(layer + 1);
         let shape = Shape { rows: self.batch.rows, len: self.batch.len, mask: self.batch.mask.as_deref() };
         let rotations = match config.attn_layers[layer] {
             Kind::Lsh => Cow::Borrowed(&self.rotations[config.lsh_index(layer)][..]),
@@ -97,14 +107,17 @@ impl<'a> Run<'a> {
     }
 
     /// All blocks.
-    pub(crate) fn sequence(&self) -> Sequence<Attention<'_>, FeedForward<'_>> {
-        Sequence::new((0..self.model.config().layers()).map(|layer| self.block(layer)).collect())
+    pub(crate) fn sequence<'b>(
+        &'b self,
+        parameters: &'b Parameters,
+    ) -> Sequence<Attention<'b>, FeedForward<'b>> {
+        Sequence::new((0..self.config.layers()).map(|layer| self.block(parameters, layer)).collect())
     }
 
     /// Both streams after the last block.
-    pub(crate) fn streams(&self, cpu: &Cpu) -> Result<Streams<Matrix>> {
-        let mut streams = self.embed(cpu);
-        self.sequence().forward(cpu, &mut streams)?;
+    pub(crate) fn streams(&self, parameters: &Parameters, cpu: &Cpu) -> Result<Streams<Matrix>> {
+        let mut streams = self.embed(parameters, cpu);
+        self.sequence(parameters).forward(cpu, &mut streams)?;
         Ok(streams)
     }
 

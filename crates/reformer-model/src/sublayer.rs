@@ -8,6 +8,7 @@ mod feed_forward;
 mod kernel;
 
 use reformer_reversible::Coupling;
+pub use reformer_reversible::Sublayer;
 
 pub use attention::Attention;
 pub(crate) use attention::group_rows;

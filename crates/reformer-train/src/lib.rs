@@ -9,7 +9,8 @@
 //! | read and check a recipe | [`Recipe`] |
 //! | train into a run directory, or resume one | [`train`] |
 //! | see what a run would cost | [`dry_run`] |
-//! | take steps by hand | [`Trainer`] |
+//! | take steps of a recipe by hand | [`Trainer`] |
+//! | take steps on batches of your own | [`Learner`] |
 //! | measure a model | [`evaluate()`] |
 //! | find a run's weights | [`resolve_checkpoint`] |
 //!
@@ -23,6 +24,7 @@ mod error;
 mod evaluate;
 mod event;
 mod journal;
+pub mod learner;
 pub mod optimizer;
 pub mod packing;
 mod plan;
@@ -36,6 +38,7 @@ pub use error::TrainError;
 pub use evaluate::{EvalOptions, EvalReport, evaluate, evaluate_corpus};
 pub use event::Event;
 pub use journal::{LOG, METRICS};
+pub use learner::{Learned, Learner};
 pub use plan::{Plan, dry_run};
 pub use recipe::{Recipe, RecipeError};
 pub use run::{Outcome, RECIPE, Resume, Sampler, Surroundings, TrainOptions, recipe_of_run, train};

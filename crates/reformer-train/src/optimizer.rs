@@ -56,10 +56,22 @@ impl Optimizer {
         for (index, (group, gradient)) in
             parameters.groups_mut().iter_mut().zip(gradients.groups()).enumerate()
         {
-            match self {
-                Self::AdamW(adamw) => adamw.step(cpu, index, group, gradient, scale),
-                Self::Adafactor(adafactor) => adafactor.step(cpu, index, group, gradient, scale),
-            }
+            self.step_group(cpu, index, group, gradient, scale);
+        }
+    }
+
+    /// Changes one group by one step: groups know nothing of one another.
+    pub fn step_group(
+        &mut self,
+        cpu: &Cpu,
+        index: usize,
+        group: &mut Group,
+        gradient: &Group,
+        scale: StepScale,
+    ) {
+        match self {
+            Self::AdamW(adamw) => adamw.step(cpu, index, group, gradient, scale),
+            Self::Adafactor(adafactor) => adafactor.step(cpu, index, group, gradient, scale),
         }
     }
 
@@ -79,11 +91,13 @@ impl Optimizer {
 
 /// √ of the sum of squares of all gradients, added in f64 in a fixed order.
 pub fn global_norm(cpu: &Cpu, gradients: &Parameters) -> f64 {
-    let square = |group: &Group| -> f64 {
-        let panels: Vec<&[f32]> = group.data().chunks(PANEL).collect();
-        cpu.threads.map(panels, elementwise::sum_of_squares).into_iter().sum()
-    };
-    gradients.groups().iter().map(square).sum::<f64>().sqrt()
+    gradients.groups().iter().map(|group| sum_of_squares(cpu, group)).sum::<f64>().sqrt()
+}
+
+/// The sum of squares of one group's gradient.
+pub fn sum_of_squares(cpu: &Cpu, gradient: &Group) -> f64 {
+    let panels: Vec<&[f32]> = gradient.data().chunks(PANEL).collect();
+    cpu.threads.map(panels, elementwise::sum_of_squares).into_iter().sum()
 }
 
 /// The factor that brings a gradient of this norm down to at most `clip` (0 = no clipping).

@@ -31,8 +31,8 @@ use serde::Serialize;
 use document::Document;
 pub use model::{ModelRecipe, ModelTokens, Positions};
 pub use sections::{
-    LossOn, OptimizerKind, OptimizerRecipe, PackingRecipe, Rows, ScheduleKind, ScheduleRecipe, TokenizerKind,
-    TokenizerRecipe,
+    ClipBy, LossOn, OptimizerKind, OptimizerRecipe, PackingRecipe, Rows, ScheduleKind, ScheduleRecipe,
+    TokenizerKind, TokenizerRecipe,
 };
 
 /// The recipe behind `--demo`, a file of the repository.
@@ -161,6 +161,16 @@ impl Recipe {
             optimizer: OptimizerRecipe::read(doc)?,
             schedule: ScheduleRecipe::read(doc, steps)?,
         };
+        if recipe.optimizer.in_backward && recipe.accumulate > 1 {
+            let got = format!("got {} with optimizer.in_backward", recipe.accumulate);
+            let then = "an update in the reverse pass cannot wait for another batch: write 1, or in_backward = false";
+            return Err(doc.illegal("accumulate", &got, then));
+        }
+        if recipe.optimizer.clip_by == ClipBy::Group && !recipe.optimizer.in_backward {
+            let then =
+                "groups are clipped by themselves only with optimizer.in_backward = true; write \"global\"";
+            return Err(doc.illegal("optimizer.clip_by", "got \"group\"", then));
+        }
         let doc = std::mem::replace(doc, Document::parse("", &[])?);
         doc.finish()?;
         Ok(recipe)

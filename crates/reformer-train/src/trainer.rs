@@ -1,23 +1,17 @@
-//! One optimizer step after another: batches in, parameters changed, a report out.
-//!
-//! ```text
-//! batches i = t·a .. t·a + a        a = accumulate
-//! W = Σ weights of all a batches                  so accumulation equals one big batch
-//! gradient = Σ ∂(Σ w·nll / W)      added up group by group as the reverse pass hands it out
-//! clip by the global norm, then the optimizer at the schedule's rate
-//! ```
+//! One optimizer step after another: batches i = t·a .. t·a + a of the packer (a = accumulate), the schedule's rate.
 //!
 //! Knows no files, clock or events: [`crate::run`] does. The state is the parameters, the moments and the step;
-//! everything random is at an address made of the seed and the step.
+//! everything random is at an address made of the seed and the step. What a step does is [`crate::learner`].
 
 use std::sync::Arc;
 
 use reformer_lsh::Rotations;
-use reformer_model::{Batch, Group, Kind, LossReport, Model, ModelError, Parameters, Pass};
-use reformer_tensor::{Address, Cpu, Purpose, elementwise};
+use reformer_model::{Batch, Kind, LossReport, Model, Pass};
+use reformer_tensor::{Address, Cpu, Purpose};
 
 use crate::error::TrainError;
-use crate::optimizer::{Optimizer, StepScale, clip_factor, first_non_finite, global_norm};
+use crate::learner::Learner;
+use crate::optimizer::{Optimizer, first_non_finite};
 use crate::packing::Packer;
 use crate::recipe::Recipe;
 use crate::schedule::Schedule;
@@ -26,16 +20,12 @@ use crate::schedule::Schedule;
 #[derive(Debug)]
 pub struct Trainer {
     cpu: Cpu,
-    model: Model,
-    optimizer: Optimizer,
-    gradients: Parameters,
+    learner: Learner,
     packer: Packer,
     schedule: Schedule,
     seed: u64,
     accumulate: usize,
-    clip: f64,
     resample: bool,
-    step: u64,
 }
 
 /// What one step did.
@@ -55,33 +45,29 @@ impl Trainer {
     /// A trainer at step 0 with fresh moments.
     pub fn new(cpu: Cpu, model: Model, packer: Packer, recipe: &Recipe) -> Self {
         Self {
-            optimizer: Optimizer::new(&recipe.optimizer, model.parameters()),
-            gradients: model.parameters().zeros_like(),
+            learner: Learner::new(model, &recipe.optimizer),
             schedule: Schedule::new(recipe),
             seed: recipe.seed,
             accumulate: recipe.accumulate,
-            clip: recipe.optimizer.clip,
             resample: recipe.model.resample_rotations,
-            step: 0,
             cpu,
-            model,
             packer,
         }
     }
 
     /// Steps done.
     pub fn done(&self) -> u64 {
-        self.step
+        self.learner.done()
     }
 
     /// Continues after `step` steps; the moments have to be put in by [`Trainer::optimizer_mut`].
     pub fn continue_after(&mut self, step: u64) {
-        self.step = step;
+        self.learner.continue_after(step);
     }
 
     /// The model.
     pub fn model(&self) -> &Model {
-        &self.model
+        self.learner.model()
     }
 
     /// The engine.
@@ -96,58 +82,28 @@ impl Trainer {
 
     /// The optimizer and its state.
     pub fn optimizer_mut(&mut self) -> &mut Optimizer {
-        &mut self.optimizer
+        self.learner.optimizer_mut()
     }
 
     /// Both halves of what a checkpoint holds.
     pub(crate) fn model_and_optimizer(&mut self) -> (&Model, &mut Optimizer) {
-        (&self.model, &mut self.optimizer)
+        self.learner.model_and_optimizer()
     }
 
-    /// Takes one step. A non-finite loss or gradient is an error that leaves the parameters as they were.
+    /// Takes one step. A non-finite loss or gradient is an error that leaves the parameters as they were (unless the
+    /// optimizer works in the reverse pass: see [`crate::learner`]).
     pub fn step(&mut self) -> Result<StepReport, TrainError> {
-        let first = self.step * self.accumulate as u64;
+        let first = self.done() * self.accumulate as u64;
         let numbers = first..first + self.accumulate as u64;
-        let batches: Vec<(u64, Batch)> = numbers.map(|number| (number, self.packer.batch(number))).collect();
-        let weight: f64 = batches.iter().map(|(_, batch)| batch.weight()).sum();
-        // A step without a weighted token (all of them the user's) has a zero gradient.
-        let scale = if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 };
-
-        self.gradients.clear();
-        let mut loss = LossReport::default();
-        let mut tokens = 0;
-        for (number, batch) in &batches {
-            let pass = self.pass(*number);
-            let (cpu, gradients) = (&self.cpu, &mut self.gradients);
-            let mut sink = |index: usize, group: &Group| {
-                elementwise::add_assign(cpu, gradients.groups_mut()[index].data_mut(), group.data());
-            };
-            let report = match self.model.forward_backward(cpu, batch, &pass, scale, &mut sink) {
-                // Attention notices before the loss does.
-                Err(ModelError::NonFinite { .. }) => {
-                    return Err(self.non_finite("an activation is not finite", Some((batch, &pass))));
-                }
-                report => report?,
-            };
-            if !report.loss.is_finite() {
-                return Err(self.non_finite("the loss is not finite", Some((batch, &pass))));
-            }
-            loss.add(&report);
-            tokens +=
-                batch.mask.as_ref().map_or(batch.inputs.len(), |mask| mask.iter().filter(|&&m| m).count());
-        }
-
-        let norm = global_norm(&self.cpu, &self.gradients);
-        if !norm.is_finite() {
-            let place = batches.first().map(|(number, batch)| (batch, self.pass(*number)));
-            return Err(self.non_finite("a gradient is not finite", place.as_ref().map(|(b, p)| (*b, p))));
-        }
-        let learning_rate = self.schedule.rate(self.step + 1);
-        let scale =
-            StepScale { rate: learning_rate, step: self.step + 1, gradient: clip_factor(norm, self.clip) };
-        self.optimizer.step(&self.cpu, self.model.parameters_mut(), &self.gradients, scale);
-        self.step += 1;
-        Ok(StepReport { loss, learning_rate, gradient_norm: norm, tokens })
+        let batches: Vec<(Batch, Pass)> =
+            numbers.map(|number| (self.packer.batch(number), self.pass(number))).collect();
+        let held = |batch: &Batch| {
+            batch.mask.as_ref().map_or(batch.inputs.len(), |mask| mask.iter().filter(|&&m| m).count())
+        };
+        let tokens = batches.iter().map(|(batch, _)| held(batch)).sum();
+        let learning_rate = self.schedule.rate(self.done() + 1);
+        let learned = self.learner.step(&self.cpu, &batches, learning_rate)?;
+        Ok(StepReport { loss: learned.loss, learning_rate, gradient_norm: learned.gradient_norm, tokens })
     }
 
     fn pass(&self, number: u64) -> Pass {
@@ -158,7 +114,7 @@ impl Trainer {
 
     /// Rotations of a batch of its own, for `resample_rotations`: per LSH layer in forward order, per head.
     fn rotations(&self, number: u64) -> Arc<Vec<Vec<Rotations>>> {
-        let config = self.model.config();
+        let config = self.model().config();
         let address = Address { step: number, ..Address::new(self.seed, Purpose::Rotation) };
         let seed = (u64::from(address.bits(0)) << 32) | u64::from(address.bits(1));
         let layers = (0..config.layers()).filter(|&layer| config.attn_layers[layer] == Kind::Lsh);
@@ -171,40 +127,12 @@ impl Trainer {
         Arc::new(layers.map(heads).collect())
     }
 
-    /// Names the place: where the forward pass breaks, else the tensor whose gradient did, else the parameter.
-    fn non_finite(&self, what: &str, at: Option<(&Batch, &Pass)>) -> TrainError {
-        let located = at.and_then(|(batch, pass)| self.model.locate_non_finite(&self.cpu, batch, pass));
-        let gradient = first_non_finite(&self.gradients).map(|name| format!(", gradient of {name}"));
-        let place = match (located, gradient) {
-            (Some(found), gradient) => {
-                format!(
-                    " (layer {}: {}{})",
-                    self.layer_name(found.layer),
-                    found.tensor,
-                    gradient.unwrap_or_default()
-                )
-            }
-            (None, Some(gradient)) => format!(" ({})", gradient.trim_start_matches(", ")),
-            (None, None) => String::new(),
-        };
-        TrainError::NonFinite { step: self.step + 1, what: what.to_owned(), place, kept: None }
-    }
-
-    fn layer_name(&self, group: usize) -> String {
-        let layers = self.model.config().layers();
-        match group {
-            0 => "embeddings".to_owned(),
-            group if group > layers => "head".to_owned(),
-            group => format!("{}", group - 1),
-        }
-    }
-
     /// An error if a parameter is not finite: such a model must not become the last good checkpoint.
     pub fn check_parameters(&self) -> Result<(), TrainError> {
-        match first_non_finite(self.model.parameters()) {
+        match first_non_finite(self.model().parameters()) {
             None => Ok(()),
             Some(name) => Err(TrainError::NonFinite {
-                step: self.step,
+                step: self.done(),
                 what: "a parameter is not finite".to_owned(),
                 place: format!(" ({name})"),
                 kept: None,

@@ -96,6 +96,16 @@ pub enum OptimizerKind {
     Adafactor,
 }
 
+/// Whose norm is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClipBy {
+    /// That of all gradients together.
+    Global,
+    /// That of each group (embeddings, a block, head) by itself.
+    Group,
+}
+
 /// `[optimizer]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OptimizerRecipe {
@@ -109,8 +119,13 @@ pub struct OptimizerRecipe {
     pub eps: f64,
     /// Decoupled decay of weight matrices per unit of learning rate.
     pub weight_decay: f64,
-    /// Largest global gradient norm, 0 = no clipping.
+    /// Largest gradient norm, 0 = no clipping.
     pub clip: f64,
+    /// Whose norm that is.
+    pub clip_by: ClipBy,
+    /// Update each group as soon as the reverse pass has its gradient: one group's gradients exist instead of all, a group
+    /// is clipped by its own norm (`clip_by = "group"`), or by the global one at the price of a second pass.
+    pub in_backward: bool,
     /// Adafactor: the step is relative to the parameter's own size.
     pub scale_parameter: bool,
 }
@@ -131,6 +146,12 @@ impl OptimizerRecipe {
             eps: doc.number("optimizer.eps", eps, 0.0, 1.0)?,
             weight_decay: doc.number("optimizer.weight_decay", 0.01, 0.0, 10.0)?,
             clip: doc.number("optimizer.clip", 1.0, 0.0, f64::MAX)?,
+            clip_by: doc.choice(
+                "optimizer.clip_by",
+                ClipBy::Global,
+                &[("global", ClipBy::Global), ("group", ClipBy::Group)],
+            )?,
+            in_backward: doc.flag("optimizer.in_backward", false)?,
             scale_parameter: doc.flag("optimizer.scale_parameter", false)?,
         })
     }
