@@ -1,30 +1,79 @@
 //! From a call to its bands: one piece of work per sequence and head, the same for all three kinds.
 //!
 //! What is common is here: starting `z` at `−∞`, the rows that see nothing but themselves after all rounds, `D = dO·O`,
-//! and handing each band its disjoint columns. A band is computed by one thread from start to end, so results do not
-//! depend on how many there are.
+//! and handing each band its disjoint columns. Inside a band work is cut by fixed sizes, so results do not depend on
+//! how many threads there are.
 
-use reformer_tensor::{Cpu, View, ViewMut, Workspace};
+use reformer_tensor::simd::rows;
+use reformer_tensor::{Cpu, View, ViewMut};
 
 use crate::config::{ALONE, Keys};
+use crate::dropout::Dropout;
 use crate::error::Result;
-use crate::key::dot;
 use crate::layout::{Gradients, Inputs, Layout, Upstream, check_count};
 use crate::mask::Sight;
-use crate::tile::{Band, Dropout, Known, Running, Sinks};
 
-/// What a kind of attention does with one band.
+/// One head of one sequence, to read.
+#[derive(Clone, Copy)]
+pub(crate) struct Band<'a> {
+    pub(crate) q: View<'a>,
+    /// What keys are made of.
+    pub(crate) k: View<'a>,
+    pub(crate) v: View<'a>,
+    pub(crate) keys: Keys,
+    pub(crate) sight: Sight<'a>,
+    pub(crate) dropout: Option<Dropout>,
+}
+
+impl Band<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.q.rows()
+    }
+
+    pub(crate) fn dim(&self) -> usize {
+        self.q.cols()
+    }
+}
+
+/// The running result of one band.
+pub(crate) struct Running<'a> {
+    pub(crate) out: ViewMut<'a>,
+    /// `−∞` until a row has seen something.
+    pub(crate) z: &'a mut [f32],
+}
+
+/// What the backward pass of one band knows.
+pub(crate) struct Known<'a> {
+    pub(crate) dout: View<'a>,
+    pub(crate) z: &'a [f32],
+    /// `dO·O` of every row.
+    pub(crate) d: &'a [f32],
+}
+
+/// Where the gradients of one band go.
+pub(crate) struct Sinks<'a> {
+    pub(crate) dq: ViewMut<'a>,
+    /// `None`: keys are the queries.
+    pub(crate) dk: Option<ViewMut<'a>>,
+    pub(crate) dv: ViewMut<'a>,
+}
+
+/// What a kind of attention does with one band. It may use all threads: while one band's rounds wait for one another, the
+/// others' fill the gap.
 pub(crate) trait Pass: Sync {
-    fn forward(&self, band_index: usize, workspace: &Workspace, band: &Band<'_>, running: &mut Running<'_>);
+    fn forward(&self, band_index: usize, cpu: &Cpu, band: &Band<'_>, running: &mut Running<'_>);
     fn backward(
         &self,
         band_index: usize,
-        workspace: &Workspace,
+        cpu: &Cpu,
         band: &Band<'_>,
         known: &Known<'_>,
-        into: &mut Sinks<'_, '_>,
+        into: &mut Sinks<'_>,
     );
 }
+
+/// Rows of which one thread takes `D`.
+const ROWS: usize = 4096;
 
 /// The settings that all kinds have.
 #[derive(Clone, Copy)]
@@ -81,7 +130,7 @@ impl Common {
             let band = self.band(inputs, index);
             z.fill(f32::NEG_INFINITY);
             let mut running = Running { out, z };
-            pass.forward(index, &cpu.workspace, &band, &mut running);
+            pass.forward(index, cpu, &band, &mut running);
             finish(&band, &mut running);
         });
         Ok(())
@@ -105,18 +154,20 @@ impl Common {
             return Ok(());
         }
         let bands: Vec<_> = gradients.into_bands(layout).into_iter().enumerate().collect();
-        cpu.threads.for_each(bands, |(index, mut gradients)| {
+        cpu.threads.for_each(bands, |(index, gradients)| {
             let band = self.band(inputs, index);
             let (out, dout) = (layout.band(upstream.out, index), layout.band(upstream.dout, index));
             let z = &upstream.z[index * layout.len..(index + 1) * layout.len];
             let mut d = cpu.workspace.take(layout.len);
-            for (i, d) in d.iter_mut().enumerate() {
-                *d = dot(out.row(i), dout.row(i));
-            }
-            let mut into = Sinks { dq: &mut gradients.dq, dk: gradients.dk.as_mut(), dv: &mut gradients.dv };
+            cpu.threads.for_each(d.chunks_mut(ROWS).enumerate().collect(), |(p, d): (usize, &mut [f32])| {
+                for (i, d) in d.iter_mut().enumerate() {
+                    *d = rows::dot(out.row(p * ROWS + i), dout.row(p * ROWS + i));
+                }
+            });
+            let mut into = Sinks { dq: gradients.dq, dk: gradients.dk, dv: gradients.dv };
             let known = Known { dout, z, d: &d };
-            pass.backward(index, &cpu.workspace, &band, &known, &mut into);
-            finish_backward(&band, dout, z, into.dv);
+            pass.backward(index, cpu, &band, &known, &mut into);
+            finish_backward(&band, dout, z, &mut into.dv);
         });
         Ok(())
     }

@@ -2,24 +2,44 @@
 //! stand, one round).
 //!
 //! ```text
-//! for each round, for each chunk c of m ranks:
-//!     keys     ranks of chunks c − before … c + after        a ring of slots: one chunk is gathered, one is dropped
-//!     o, z  ←  folded with  Σ_j w_ij exp(s_ij) v_j           (row.rs)
+//! for each round, for each range of chunks (in parallel):
+//!     for each chunk c of m ranks:
+//!         keys     ranks of chunks c − before … c + after        gathered once a range
+//!         o, z  ←  folded with  Σ_j w_ij exp(s_ij) v_j           sixteen queries at a time (group.rs)
 //! backward: P_rij = w_rij exp(s_ij − z_i), z over all rounds; D_i = dO_i·O_i; dS = P∘(dP − D)
 //! ```
 //! Derivation of the backward: `o_i = Σ_rj P_rij v_j` is one softmax over all pairs of all rounds, so
 //! `dv_j = Σ P dO_i` and `ds = P (dO·v_j − Σ_{r'j'} P dO·v_{j'}) = P (dP − dO·o_i)`. Rounds need nothing of one another.
 //!
-//! The order of keys inside the ring is not that of the sequence; nothing depends on it but round-off, and forward and
-//! backward agree. Weights come from positions and buckets alone ([`crate::row`]).
+//! **What cannot be seen is not computed.** Sorted by bucket and position, a causal query of the same bucket sees nothing
+//! after its own rank and nothing before its bucket's first: a group of queries takes the keys between.
+//!
+//! **No write conflicts.** In a round every position is a query once and, in its own chunk, a key once; its rows are claimed
+//! by the range that has its chunk. What a range finds for the keys of its neighbours' chunks waits in an overhang that
+//! is added after them, in the order of the ranges. Ranges are of fixed length, so bits do not depend on threads.
 
 use core::ops::Range;
 
-use reformer_lsh::{Buckets, SortedBuckets, Wrap};
-use reformer_tensor::{Lease, Workspace};
+use reformer_lsh::{Buckets, Wrap};
+use reformer_tensor::simd::{Kernel, Simd, dispatch, rows};
+use reformer_tensor::{Cpu, SharedRows, ViewMut, Workspace};
 
-use crate::row::Meeting;
-use crate::tile::{Band, CodeCount, Known, QUERIES, Query, Running, Sinks, Tile};
+use crate::band::{Band, Known, Running, Sinks};
+use crate::group::{Attention, Group};
+use crate::key::map_with;
+use crate::order::{Order, meeting_codes};
+use crate::softmax::GROUP;
+use crate::weights::Meeting;
+use crate::window::{Codes, Window};
+
+/// Positions of a range: long enough that the neighbours' chunks, gathered twice, do not show.
+const RANGE: usize = 2048;
+
+/// Slots that a window gathers at a time, besides the neighbours'.
+const BATCH: usize = 256;
+
+/// Ranges between two additions of overhangs, which bounds their memory.
+const WAVE: usize = 16;
 
 /// How a list is cut, and who is visible in a chunk's reach.
 pub(crate) struct Chunked<'a> {
@@ -29,37 +49,30 @@ pub(crate) struct Chunked<'a> {
     pub(crate) before: usize,
     pub(crate) after: usize,
     pub(crate) wrap: Wrap,
-    /// Positions by rank, `None` where rank = position.
-    pub(crate) sorted: Option<&'a SortedBuckets>,
+    /// What positions are sorted by; `None` where rank = position.
+    pub(crate) buckets: Option<&'a Buckets>,
     /// Visible only in the same bucket.
-    pub(crate) gate: Option<&'a Buckets>,
+    pub(crate) same_bucket: bool,
     pub(crate) meeting: Meeting,
-    /// `[rounds, len]` codes of positions, as `meeting` wants them; empty if it wants none.
-    pub(crate) codes: Option<Lease<u32>>,
 }
 
-/// The codes with which [`Meeting`] counts the rounds in which two positions meet.
-pub(crate) fn meeting_codes(
-    workspace: &Workspace,
-    sorted: &SortedBuckets,
-    buckets: Option<&Buckets>,
-    chunk: usize,
-    window: usize,
-    wrap: Wrap,
-) -> Lease<u32> {
-    let (rounds, len) = (sorted.rounds(), sorted.len());
-    let per_round = len.div_ceil(chunk);
-    let mut codes = workspace.take_u32(rounds * len);
-    for h in 0..rounds {
-        for (t, &rank) in sorted.undo_of(h).iter().enumerate() {
-            let at = rank as usize / chunk;
-            codes[h * len + t] = match wrap {
-                Wrap::Circular => (h * per_round + at) as u32,
-                Wrap::Bounded => (at + buckets.map_or(0, |b| b.round(h)[t] as usize * window)) as u32,
-            };
-        }
-    }
-    codes
+/// One round of a band at work.
+struct Round<'a> {
+    list: &'a Chunked<'a>,
+    band: &'a Band<'a>,
+    order: Option<&'a Order<'a>>,
+    codes: Codes<'a>,
+    round: usize,
+    clip: Clip,
+}
+
+/// Which bounds of a group's keys follow from the order of the list.
+#[derive(Clone, Copy)]
+struct Clip {
+    /// Nothing outside the run of the queries' buckets.
+    runs: bool,
+    /// Nothing after the last query.
+    past: bool,
 }
 
 impl Chunked<'_> {
@@ -67,161 +80,309 @@ impl Chunked<'_> {
         self.len.div_ceil(self.chunk)
     }
 
-    fn slots(&self) -> usize {
-        self.before + 1 + self.after
+    /// Slots of a chunk: whole panels.
+    fn stride(&self) -> usize {
+        self.chunk.next_multiple_of(GROUP)
     }
 
-    /// The stretches of chunks inside which chunks are neighbours.
-    fn segments(&self) -> Vec<Range<isize>> {
-        let per_round = self.per_round() as isize;
-        match self.wrap {
-            Wrap::Circular => core::iter::once(0..self.rounds as isize * per_round).collect(),
-            Wrap::Bounded => (0..self.rounds as isize).map(|r| r * per_round..(r + 1) * per_round).collect(),
-        }
-    }
-
-    /// Round and ranks of the chunk at `at`, which may lie beyond its segment's ends.
-    fn ranks(&self, segment: &Range<isize>, at: isize) -> Option<(usize, Range<usize>)> {
+    /// The chunk at `at`, counted over all rounds, which may lie beyond the ends of `round`: its round and ranks.
+    fn ranks(&self, round: usize, at: isize) -> Option<(usize, Range<usize>)> {
+        let per_round = self.per_round();
         let chunk = match self.wrap {
-            Wrap::Circular => at.rem_euclid(segment.end) as usize,
-            Wrap::Bounded => segment.contains(&at).then_some(at as usize)?,
+            Wrap::Circular => at.rem_euclid((self.rounds * per_round) as isize) as usize,
+            Wrap::Bounded => {
+                let inside = (round * per_round) as isize..((round + 1) * per_round) as isize;
+                inside.contains(&at).then_some(at as usize)?
+            }
         };
-        let (round, first) = (chunk / self.per_round(), chunk % self.per_round() * self.chunk);
-        Some((round, first..self.len.min(first + self.chunk)))
+        let first = chunk % per_round * self.chunk;
+        Some((chunk / per_round, first..self.len.min(first + self.chunk)))
     }
 
-    fn position(&self, round: usize, rank: usize) -> usize {
-        self.sorted.map_or(rank, |s| s.order()[round * self.len + rank] as usize)
+    fn clip(&self, band: &Band<'_>) -> Clip {
+        let causal = band.sight.causal_below.is_some_and(|below| below >= self.len);
+        let gated = self.same_bucket && self.buckets.is_some();
+        Clip {
+            runs: gated && self.wrap == Wrap::Bounded,
+            past: causal
+                && (gated || self.buckets.is_none())
+                && (self.wrap == Wrap::Bounded || self.after == 0),
+        }
     }
 
-    /// What must be equal: bucket and round.
-    fn gate_of(&self, round: usize, position: usize) -> u32 {
-        self.gate.map_or(0, |b| (round * b.num_buckets()) as u32 + b.round(round)[position])
-    }
-
-    fn code_counts(&self) -> CodeCount {
-        let codes = if self.codes.is_some() { self.rounds } else { 0 };
-        CodeCount { codes, buckets: if self.compares_buckets() { self.rounds } else { 0 } }
-    }
-
-    fn compares_buckets(&self) -> bool {
-        matches!(self.meeting, Meeting::Circle { same_bucket: true, .. })
-    }
-
-    /// First slot of the chunk at `at`.
-    fn slot(&self, at: isize) -> usize {
-        at.rem_euclid(self.slots() as isize) as usize * self.chunk
-    }
-
-    fn load(&self, tile: &mut Tile, band: &Band<'_>, segment: &Range<isize>, at: isize) {
-        let slot = self.slot(at);
-        let Some((round, ranks)) = self.ranks(segment, at) else {
-            tile.hide(slot..slot + self.chunk);
-            return;
+    /// Calls `turn` for every round with its ranges of chunks.
+    fn each_round(&self, cpu: &Cpu, band: &Band<'_>, mut turn: impl FnMut(&Round<'_>, Vec<Range<isize>>)) {
+        let workspace = &cpu.workspace;
+        let table = self
+            .buckets
+            .map(|buckets| meeting_codes(workspace, buckets, self.meeting, self.chunk, self.same_bucket));
+        let apart = matches!(self.meeting, Meeting::Circle { same_bucket: true, .. });
+        let codes = match &table {
+            Some(table) if !table.is_empty() => {
+                Codes::Table(table, self.rounds, self.buckets.filter(|_| apart))
+            }
+            _ => Codes::None,
         };
-        let count = ranks.len();
-        for (i, rank) in ranks.enumerate() {
-            let position = self.position(round, rank);
-            tile.load_key(band, slot + i, position, self.gate_of(round, position));
-            if let Some(codes) = &self.codes {
-                for h in 0..self.rounds {
-                    tile.set_code(h, slot + i, codes[h * self.len + position]);
-                }
+        let mut order = self.buckets.map(|buckets| Order::new(workspace, buckets, self.wrap));
+        for round in 0..self.rounds {
+            if let Some(order) = order.as_mut() {
+                order.turn_to(round);
             }
-            if let (true, Some(buckets)) = (self.compares_buckets(), self.gate) {
-                for h in 0..self.rounds {
-                    tile.set_bucket(h, slot + i, buckets.round(h)[position]);
-                }
-            }
+            let (first, end) = (round * self.per_round(), (round + 1) * self.per_round());
+            let step = (RANGE / self.chunk).max(1);
+            let ranges = (first..end).step_by(step).map(|at| at as isize..end.min(at + step) as isize);
+            let clip = self.clip(band);
+            let round = Round { list: self, band, order: order.as_ref(), codes, round, clip };
+            turn(&round, ranges.collect());
         }
-        if count < self.chunk {
-            tile.hide(slot + count..slot + self.chunk);
-        }
-    }
-
-    /// Calls `visit` for every chunk with its keys at hand, in pieces of at most [`QUERIES`] queries; `drop_slots` sees
-    /// the slots of a chunk before they are used again, and after the last chunk all of them.
-    fn walk(
-        &self,
-        tile: &mut Tile,
-        band: &Band<'_>,
-        mut visit: impl FnMut(&mut Tile, usize, &[Query<'_>]),
-        mut drop_slots: impl FnMut(&mut Tile, Range<usize>),
-    ) {
-        let (codes, buckets) = (self.code_counts().codes, self.code_counts().buckets);
-        let mut query_codes = vec![0; QUERIES * codes];
-        let mut query_buckets = vec![0; QUERIES * buckets];
-        for segment in self.segments() {
-            for at in segment.start - self.before as isize..segment.start + self.after as isize {
-                self.load(tile, band, &segment, at);
-            }
-            for at in segment.clone() {
-                let ahead = at + self.after as isize;
-                let slot = self.slot(ahead);
-                drop_slots(tile, slot..slot + self.chunk);
-                self.load(tile, band, &segment, ahead);
-                let Some((round, ranks)) = self.ranks(&segment, at) else { continue };
-                for first in ranks.clone().step_by(QUERIES) {
-                    let piece = first..ranks.end.min(first + QUERIES);
-                    for (i, rank) in piece.clone().enumerate() {
-                        let position = self.position(round, rank);
-                        for h in 0..codes {
-                            query_codes[i * codes + h] =
-                                self.codes.as_ref().map_or(0, |c| c[h * self.len + position]);
-                        }
-                        for h in 0..buckets {
-                            query_buckets[i * buckets + h] = self.gate.map_or(0, |b| b.round(h)[position]);
-                        }
-                    }
-                    let queries: Vec<Query<'_>> = piece
-                        .enumerate()
-                        .map(|(i, rank)| {
-                            let position = self.position(round, rank);
-                            Query {
-                                position,
-                                gate: self.gate_of(round, position),
-                                codes: &query_codes[i * codes..(i + 1) * codes],
-                                buckets: &query_buckets[i * buckets..(i + 1) * buckets],
-                            }
-                        })
-                        .collect();
-                    visit(tile, round, &queries);
-                }
-            }
-            drop_slots(tile, 0..self.slots() * self.chunk);
-            tile.hide(0..tile.keys);
-        }
-    }
-
-    fn tile(&self, workspace: &Workspace, band: &Band<'_>, backward: bool) -> Tile {
-        Tile::new(workspace, band.dim(), self.slots() * self.chunk, self.code_counts(), backward)
     }
 
     /// Folds all rounds into `running`.
-    pub(crate) fn forward(&self, workspace: &Workspace, band: &Band<'_>, running: &mut Running<'_>) {
-        let mut tile = self.tile(workspace, band, false);
-        let visit = |tile: &mut Tile, round: usize, queries: &[Query<'_>]| {
-            tile.forward(band, round, queries, self.meeting, running);
-        };
-        self.walk(&mut tile, band, visit, |_, _| ());
+    pub(crate) fn forward(&self, cpu: &Cpu, band: &Band<'_>, running: &mut Running<'_>) {
+        self.each_round(cpu, band, |round, ranges| {
+            let z = ViewMut::new(running.z, self.len, 1);
+            let rows = SharedRows::new([running.out.reborrow(), z]);
+            cpu.threads.for_each(ranges, |range| round.forward(&cpu.workspace, &range, &rows));
+        });
     }
 
     /// Adds the gradients of all rounds to `into`.
-    pub(crate) fn backward(
+    pub(crate) fn backward(&self, cpu: &Cpu, band: &Band<'_>, known: &Known<'_>, into: &mut Sinks<'_>) {
+        let hanging = ((self.before + self.after) * self.chunk * 2 * band.dim()).max(1);
+        let mut overhangs = cpu.workspace.take(WAVE * hanging);
+        self.each_round(cpu, band, |round, ranges| {
+            for wave in ranges.chunks(WAVE) {
+                let none = || ViewMut::new(&mut [], self.len, 0);
+                let dk = into.dk.as_mut().map_or_else(none, ViewMut::reborrow);
+                let rows = SharedRows::new([into.dq.reborrow(), dk, into.dv.reborrow()]);
+                let work = wave.iter().zip(overhangs.chunks_mut(hanging)).collect();
+                cpu.threads.for_each(work, |(range, overhang): (&Range<isize>, &mut [f32])| {
+                    round.backward(&cpu.workspace, range, known, &rows, overhang);
+                });
+                drop(rows);
+                for (range, overhang) in wave.iter().zip(overhangs.chunks(hanging)) {
+                    round.add_overhang(range, overhang, into);
+                }
+            }
+        });
+    }
+}
+
+impl Round<'_> {
+    fn tools(&self, workspace: &Workspace, backward: bool) -> (Window, Group) {
+        let list = self.list;
+        let (stride, around) = (list.stride(), list.before + list.after);
+        let (dim, window) = (self.band.dim(), (around + self.batch()) * stride);
+        let window = Window::new(workspace, dim, window, &self.codes, backward);
+        let group = Group::new(workspace, dim, (around + 1) * stride, &self.codes, backward);
+        (window, group)
+    }
+
+    /// Chunks gathered at a time.
+    fn batch(&self) -> usize {
+        (BATCH / self.list.stride()).clamp(1, self.list.per_round())
+    }
+
+    fn load(&self, window: &mut Window, at: isize, slot: usize) {
+        let (list, slots) = (self.list, slot..slot + self.list.stride());
+        let Some((round, ranks)) = list.ranks(self.round, at) else { return window.hide_panels(slots) };
+        let gate = |position: usize| match list.buckets {
+            Some(b) if list.same_bucket => (round * b.num_buckets()) as u32 + b.round(round)[position],
+            _ => 0,
+        };
+        match self.order {
+            Some(order) => {
+                let positions = order.of(round)[ranks].iter().map(|&t| t as usize);
+                window.load(self.band, slots, positions, gate, &self.codes);
+            }
+            None => window.load(self.band, slots, ranks, gate, &self.codes),
+        }
+    }
+
+    /// Calls `visit` for every group of queries of a range with its keys at hand and its slots in the window; `leave`
+    /// sees every chunk with its first slot before it is dropped.
+    fn walk(
+        &self,
+        window: &mut Window,
+        group: &mut Group,
+        range: &Range<isize>,
+        mut visit: impl FnMut(&mut Window, &mut Group, &Attention<'_>, Range<usize>),
+        mut leave: impl FnMut(&Window, isize, usize),
+    ) {
+        let (list, stride, batch) = (self.list, self.list.stride(), self.batch() as isize);
+        let (before, after) = (list.before as isize, list.after as isize);
+        for start in range.clone().step_by(batch as usize) {
+            let end = range.end.min(start + batch);
+            let slot_of = |at: isize| (at - (start - before)) as usize * stride;
+            let from = if start == range.start { start - before } else { start + after };
+            for at in from..end + after {
+                self.load(window, at, slot_of(at));
+            }
+            for at in start..end {
+                let reach = slot_of(at - before)..slot_of(at + after) + stride;
+                let own = slot_of(at);
+                let filled = list.ranks(self.round, at).map_or(0, |(_, ranks)| ranks.len());
+                for first in (0..filled).step_by(GROUP) {
+                    let slots = own + first..own + filled.min(first + GROUP);
+                    let queries = slots.clone().map(|s| (window.id[s] as usize, window.gate[s]));
+                    group.set(queries, &self.codes);
+                    let seen = self.seen(window, &slots, &reach);
+                    let attention = Attention {
+                        band: self.band,
+                        meeting: list.meeting,
+                        round: self.round,
+                        first: seen.start,
+                        end: seen.end,
+                    };
+                    visit(window, group, &attention, slots);
+                }
+            }
+            let dropped = if end == range.end { end + after } else { end - before };
+            for at in start - before..dropped {
+                leave(window, at, slot_of(at));
+            }
+            if end < range.end {
+                window.keep(slot_of(end - before)..slot_of(end + after));
+            }
+        }
+    }
+
+    /// The slots in reach that any of the queries may see.
+    fn seen(&self, window: &Window, queries: &Range<usize>, reach: &Range<usize>) -> Range<usize> {
+        let (mut first, mut end) = (reach.start, reach.end);
+        if self.clip.runs {
+            let (gate, last) = (window.gate[queries.start], window.gate[queries.end - 1]);
+            let run = window.gate[reach.start..queries.start].iter().rev().take_while(|&&g| g == gate);
+            first = queries.start - run.count();
+            let run = window.gate[queries.end..reach.end].iter().take_while(|&&g| g == last);
+            end = queries.end + if self.clip.past { 0 } else { run.count() };
+        }
+        if self.clip.past {
+            end = queries.end;
+        }
+        first..end
+    }
+
+    fn forward(&self, workspace: &Workspace, range: &Range<isize>, rows: &SharedRows<'_, 2>) {
+        let (mut window, mut group) = self.tools(workspace, false);
+        let visit = |window: &mut Window, group: &mut Group, attention: &Attention<'_>, _: Range<usize>| {
+            let mut running: [[&mut [f32]; 2]; GROUP] = core::array::from_fn(|_| [&mut [][..], &mut []]);
+            let mut count = 0;
+            for (row, position) in running.iter_mut().zip(group.positions()) {
+                *row = rows.claim(position);
+                count += 1;
+            }
+            group.forward(attention, window, &mut running[..count]);
+        };
+        self.walk(&mut window, &mut group, range, visit, |_, _, _| ());
+    }
+
+    fn backward(
         &self,
         workspace: &Workspace,
-        band: &Band<'_>,
+        range: &Range<isize>,
         known: &Known<'_>,
-        into: &mut Sinks<'_, '_>,
+        rows: &SharedRows<'_, 3>,
+        overhang: &mut [f32],
     ) {
-        let mut tile = self.tile(workspace, band, true);
-        let into = core::cell::RefCell::new(into);
-        let visit = |tile: &mut Tile, round: usize, queries: &[Query<'_>]| {
-            tile.backward(band, round, queries, self.meeting, known, into.borrow_mut().dq);
+        let (mut window, mut group) = self.tools(workspace, true);
+        let visit =
+            |window: &mut Window, group: &mut Group, attention: &Attention<'_>, slots: Range<usize>| {
+                group.backward(attention, window, known, slots.start);
+            };
+        let leave = |window: &Window, at: isize, slot: usize| {
+            let slots = slot..slot + self.list.chunk;
+            let Some(piece) = self.overhang(range, at) else {
+                return dispatch(Flush { window, band: self.band, slots, rows });
+            };
+            dispatch(Hang { window, band: self.band, slots, into: &mut overhang[piece] });
         };
-        let drop_slots = |tile: &mut Tile, slots: Range<usize>| {
-            tile.flush(band.keys, slots, &mut into.borrow_mut());
+        self.walk(&mut window, &mut group, range, visit, leave);
+    }
+
+    /// Where the overhang of a range has the chunk at `at`: two rows a slot. `None` for the range's own chunks.
+    fn overhang(&self, range: &Range<isize>, at: isize) -> Option<Range<usize>> {
+        let chunk = if at < range.start {
+            at + self.list.before as isize - range.start
+        } else if at >= range.end {
+            at - range.end + self.list.before as isize
+        } else {
+            return None;
         };
-        self.walk(&mut tile, band, visit, drop_slots);
+        let size = self.list.chunk * 2 * self.band.dim();
+        Some(chunk as usize * size..(chunk as usize + 1) * size)
+    }
+
+    /// Adds what a range has found for its neighbours' chunks.
+    fn add_overhang(&self, range: &Range<isize>, overhang: &[f32], into: &mut Sinks<'_>) {
+        let (list, dim) = (self.list, self.band.dim());
+        let before = range.start - list.before as isize..range.start;
+        for at in before.chain(range.end..range.end + list.after as isize) {
+            let Some((round, ranks)) = list.ranks(self.round, at) else { continue };
+            let Some(piece) = self.overhang(range, at) else { continue };
+            for (rank, pair) in ranks.zip(overhang[piece].chunks_exact(2 * dim)) {
+                let position = self.order.map_or(rank, |order| order.of(round)[rank] as usize);
+                let keys = into.dk.as_mut().unwrap_or(&mut into.dq);
+                rows::add(&pair[..dim], keys.row_mut(position));
+                rows::add(&pair[dim..], into.dv.row_mut(position));
+            }
+        }
+    }
+}
+
+/// Adds the gradients of a range's own chunk to the rows of its positions.
+struct Flush<'a, 'b> {
+    window: &'a Window,
+    band: &'a Band<'a>,
+    slots: Range<usize>,
+    rows: &'a SharedRows<'b, 3>,
+}
+
+impl Kernel for Flush<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { window, band, slots, rows } = self;
+        let Some(gradients) = &window.gradients else { return };
+        for slot in slots.filter(|&slot| window.is_filled(slot)) {
+            let [dq, dk, dv] = rows.claim(window.id[slot] as usize);
+            let own = &gradients.dq[slot * window.wide..(slot + 1) * window.wide];
+            map_with(
+                s,
+                own,
+                dq,
+                #[inline(always)]
+                |x, y| s.add(x, y),
+            );
+            let keys = if dk.is_empty() { dq } else { dk };
+            window.add_key_gradient(s, band, slot, keys);
+            window.add_value_gradient(s, slot, dv);
+        }
+    }
+}
+
+/// Writes the gradients of a neighbour's chunk to the overhang.
+struct Hang<'a> {
+    window: &'a Window,
+    band: &'a Band<'a>,
+    slots: Range<usize>,
+    into: &'a mut [f32],
+}
+
+impl Kernel for Hang<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let dim = self.window.dim;
+        self.into.fill(0.0);
+        for (slot, pair) in self.slots.zip(self.into.chunks_exact_mut(2 * dim)) {
+            if self.window.is_filled(slot) {
+                let (dk, dv) = pair.split_at_mut(dim);
+                self.window.add_key_gradient(s, self.band, slot, dk);
+                self.window.add_value_gradient(s, slot, dv);
+            }
+        }
     }
 }

@@ -6,14 +6,13 @@
 //! # Shapes
 //! See [`crate::layout`].
 
-use reformer_tensor::{Cpu, ViewMut, Workspace};
+use reformer_tensor::{Cpu, ViewMut};
 
-use crate::band::{Common, Pass};
+use crate::band::{Band, Common, Known, Pass, Running, Sinks};
 use crate::config::FullConfig;
 use crate::error::Result;
 use crate::exact::Exact;
 use crate::layout::{Gradients, Inputs, Layout, Upstream};
-use crate::tile::{Band, Known, Running, Sinks};
 
 impl FullConfig {
     fn common(&self, layout: Layout) -> Common {
@@ -34,19 +33,12 @@ struct Full;
 const EVERY_PAIR: Exact<'static> = Exact { buckets: None, keep_duplicates: false };
 
 impl Pass for Full {
-    fn forward(&self, _: usize, workspace: &Workspace, band: &Band<'_>, running: &mut Running<'_>) {
-        EVERY_PAIR.forward(workspace, band, running);
+    fn forward(&self, _: usize, cpu: &Cpu, band: &Band<'_>, running: &mut Running<'_>) {
+        EVERY_PAIR.forward(cpu, band, running);
     }
 
-    fn backward(
-        &self,
-        _: usize,
-        workspace: &Workspace,
-        band: &Band<'_>,
-        known: &Known<'_>,
-        into: &mut Sinks<'_, '_>,
-    ) {
-        EVERY_PAIR.backward(workspace, band, known, into);
+    fn backward(&self, _: usize, cpu: &Cpu, band: &Band<'_>, known: &Known<'_>, into: &mut Sinks<'_>) {
+        EVERY_PAIR.backward(cpu, band, known, into);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keys from vectors, and the vector–Jacobian product of that.
+//! Keys from vectors, and the vector–Jacobian product of that; the row operations of a gather.
 //!
 //! ```text
 //! k = c·x     Separate    c = 1/√d
@@ -9,44 +9,73 @@
 //! ```
 //! since `dc/dx = −c³x/α²` in both normalised forms.
 
+#![allow(clippy::inline_always)] // what a kernel calls must be compiled with the kernel's instructions
+
+use reformer_tensor::simd::Simd;
+
 use crate::config::{KeyNorm, Keys};
 
 impl Keys {
     /// `c` above.
     #[inline]
     pub(crate) fn scale(self, x: &[f32]) -> f32 {
-        let d = x.len() as f32;
+        self.scale_of(x.len() as f32, || x.iter().map(|x| x * x).sum())
+    }
+
+    #[inline(always)]
+    fn scale_of(self, d: f32, squares: impl FnOnce() -> f32) -> f32 {
         match self {
             Self::Separate => 1.0 / d.sqrt(),
-            Self::Shared(KeyNorm::Rms) => 1.0 / (sum_of_squares(x) + d * 1e-6).sqrt(),
-            Self::Shared(KeyNorm::UnitScaled) => 1.0 / (d.sqrt() * sum_of_squares(x).sqrt().max(1e-12)),
+            Self::Shared(KeyNorm::Rms) => 1.0 / (squares() + d * 1e-6).sqrt(),
+            Self::Shared(KeyNorm::UnitScaled) => 1.0 / (d.sqrt() * squares().sqrt().max(1e-12)),
         }
     }
 
     /// Writes the key of `x`; returns its `c`.
-    #[inline]
-    pub(crate) fn write(self, x: &[f32], k: &mut [f32]) -> f32 {
-        let c = self.scale(x);
-        for (k, x) in k.iter_mut().zip(x) {
-            *k = c * x;
-        }
+    #[inline(always)]
+    pub(crate) fn write<S: Simd>(self, s: S, x: &[f32], k: &mut [f32]) -> f32 {
+        let c = self.scale_of(
+            x.len() as f32,
+            #[inline(always)]
+            || dot(s, x, x),
+        );
+        let scale = s.splat(c);
+        map(
+            s,
+            x,
+            &mut k[..x.len()],
+            #[inline(always)]
+            |x| s.mul(scale, x),
+        );
         c
     }
 
     /// `dx += (∂k/∂x)ᵀ dk`, `k` and `c` as [`Keys::write`] left them.
-    #[inline]
-    pub(crate) fn add_gradient(self, k: &[f32], c: f32, dk: &[f32], dx: &mut [f32]) {
-        let d = k.len() as f32;
+    #[inline(always)]
+    pub(crate) fn add_gradient<S: Simd>(self, s: S, (k, c): (&[f32], f32), dk: &[f32], dx: &mut [f32]) {
+        let d = dx.len() as f32;
         let along = match self {
             Self::Separate => 0.0,
-            Self::Shared(KeyNorm::Rms) => dot(k, dk),
+            Self::Shared(KeyNorm::Rms) => dot(s, k, dk),
             // Below the floor of the norm c is constant.
             Self::Shared(KeyNorm::UnitScaled) if c * d.sqrt() > 0.999e12 => 0.0,
-            Self::Shared(KeyNorm::UnitScaled) => dot(k, dk) * d,
+            Self::Shared(KeyNorm::UnitScaled) => dot(s, k, dk) * d,
         };
-        for ((dx, dk), k) in dx.iter_mut().zip(dk).zip(k) {
-            *dx += c * (dk - along * k);
-        }
+        let (scale, along) = (s.splat(c), s.splat(-c * along));
+        map_with(
+            s,
+            dk,
+            dx,
+            #[inline(always)]
+            |dk, dx| s.mul_add(scale, dk, dx),
+        );
+        map_with(
+            s,
+            k,
+            dx,
+            #[inline(always)]
+            |k, dx| s.mul_add(along, k, dx),
+        );
     }
 
     /// A position sees itself only if alone.
@@ -55,20 +84,58 @@ impl Keys {
     }
 }
 
-/// `Σ x·y` in sixteen running sums.
-#[inline]
-pub(crate) fn dot(x: &[f32], y: &[f32]) -> f32 {
-    let ((x16, x), (y16, y)) = (x.as_chunks::<16>(), y.as_chunks::<16>());
-    let mut sums = [0.0_f32; 16];
-    for (x, y) in x16.iter().zip(y16) {
-        for l in 0..16 {
-            sums[l] += x[l] * y[l];
-        }
+/// `Σ x·y`; `y` is at least as long as `x`.
+#[inline(always)]
+pub(crate) fn dot<S: Simd>(s: S, x: &[f32], y: &[f32]) -> f32 {
+    let y = &y[..x.len()];
+    let mut sum = s.zero();
+    let (mut xs, mut ys) = (x.chunks_exact(S::LANES), y.chunks_exact(S::LANES));
+    for (x, y) in (&mut xs).zip(&mut ys) {
+        sum = s.mul_add(s.load(x), s.load(y), sum);
     }
-    sums.iter().sum::<f32>() + x.iter().zip(y).map(|(x, y)| x * y).sum::<f32>()
+    let (x, y) = (xs.remainder(), ys.remainder());
+    if !x.is_empty() {
+        sum = s.mul_add(s.load_part(x, s.zero()), s.load_part(y, s.zero()), sum);
+    }
+    s.sum(sum)
 }
 
-#[inline]
-fn sum_of_squares(x: &[f32]) -> f32 {
-    dot(x, x)
+/// `y ← f(x)`; `x` is at least as long as `y`.
+#[inline(always)]
+pub(crate) fn map<S: Simd>(s: S, x: &[f32], y: &mut [f32], f: impl Fn(S::V) -> S::V) {
+    map_with(
+        s,
+        x,
+        y,
+        #[inline(always)]
+        |x, _| f(x),
+    );
+}
+
+/// `y ← f(x, y)`; `x` is at least as long as `y`.
+#[inline(always)]
+pub(crate) fn map_with<S: Simd>(s: S, x: &[f32], y: &mut [f32], f: impl Fn(S::V, S::V) -> S::V) {
+    let x = &x[..y.len()];
+    let (mut xs, mut ys) = (x.chunks_exact(S::LANES), y.chunks_exact_mut(S::LANES));
+    for (x, y) in (&mut xs).zip(&mut ys) {
+        let v = f(s.load(x), s.load(y));
+        s.store(y, v);
+    }
+    let (x, y) = (xs.remainder(), ys.into_remainder());
+    if !y.is_empty() {
+        let v = f(s.load_part(x, s.zero()), s.load_part(y, s.zero()));
+        s.store_part(y, v);
+    }
+}
+
+/// `y ← x`; `x` is at least as long as `y`.
+#[inline(always)]
+pub(crate) fn copy<S: Simd>(s: S, x: &[f32], y: &mut [f32]) {
+    map(
+        s,
+        x,
+        y,
+        #[inline(always)]
+        |x| x,
+    );
 }

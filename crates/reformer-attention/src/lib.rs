@@ -42,9 +42,11 @@
 mod band;
 mod chunked;
 mod config;
+mod dropout;
 mod error;
 mod exact;
 mod full;
+mod group;
 mod key;
 pub mod layout;
 mod local;
@@ -52,9 +54,11 @@ mod lsh;
 mod mask;
 mod memory;
 pub mod naive;
-mod row;
+mod order;
+mod softmax;
 mod step;
-mod tile;
+mod weights;
+mod window;
 
 pub use config::{ALONE, Duplicates, FullConfig, KeyNorm, Keys, Kind, LocalConfig, LshConfig};
 pub use error::{AttentionError, Result};

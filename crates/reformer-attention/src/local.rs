@@ -8,15 +8,14 @@
 //! # Shapes
 //! See [`crate::layout`].
 
-use reformer_tensor::{Cpu, ViewMut, Workspace};
+use reformer_tensor::{Cpu, ViewMut};
 
-use crate::band::{Common, Pass};
+use crate::band::{Band, Common, Known, Pass, Running, Sinks};
 use crate::chunked::Chunked;
 use crate::config::LocalConfig;
 use crate::error::Result;
 use crate::layout::{Gradients, Inputs, Layout, Upstream};
-use crate::row::Meeting;
-use crate::tile::{Band, Known, Running, Sinks};
+use crate::weights::Meeting;
 
 impl LocalConfig {
     fn common(&self, layout: Layout) -> Common {
@@ -44,28 +43,20 @@ impl Local<'_> {
             before: config.chunks_before,
             after: config.chunks_after,
             wrap: config.wrap,
-            sorted: None,
-            gate: None,
+            buckets: None,
+            same_bucket: false,
             meeting: Meeting::Uncounted,
-            codes: None,
         }
     }
 }
 
 impl Pass for Local<'_> {
-    fn forward(&self, _: usize, workspace: &Workspace, band: &Band<'_>, running: &mut Running<'_>) {
-        self.chunked(band.len()).forward(workspace, band, running);
+    fn forward(&self, _: usize, cpu: &Cpu, band: &Band<'_>, running: &mut Running<'_>) {
+        self.chunked(band.len()).forward(cpu, band, running);
     }
 
-    fn backward(
-        &self,
-        _: usize,
-        workspace: &Workspace,
-        band: &Band<'_>,
-        known: &Known<'_>,
-        into: &mut Sinks<'_, '_>,
-    ) {
-        self.chunked(band.len()).backward(workspace, band, known, into);
+    fn backward(&self, _: usize, cpu: &Cpu, band: &Band<'_>, known: &Known<'_>, into: &mut Sinks<'_>) {
+        self.chunked(band.len()).backward(cpu, band, known, into);
     }
 }
 

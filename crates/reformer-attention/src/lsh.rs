@@ -18,17 +18,16 @@
 //! # Shapes
 //! - see [`crate::layout`]; `buckets`: one per band, `band = b·heads + h`, all with the same rounds and bucket count
 
-use reformer_lsh::{Buckets, SortedBuckets, Wrap, sort_buckets};
-use reformer_tensor::{Cpu, ViewMut, Workspace};
+use reformer_lsh::{Buckets, Wrap};
+use reformer_tensor::{Cpu, ViewMut};
 
-use crate::band::{Common, Pass};
-use crate::chunked::{Chunked, meeting_codes};
+use crate::band::{Band, Common, Known, Pass, Running, Sinks};
+use crate::chunked::Chunked;
 use crate::config::{Duplicates, Keys, LshConfig};
 use crate::error::{AttentionError, Result};
 use crate::exact::Exact;
 use crate::layout::{Gradients, Inputs, Layout, Upstream, check_count};
-use crate::row::Meeting;
-use crate::tile::{Band, Known, Running, Sinks};
+use crate::weights::Meeting;
 
 impl LshConfig {
     fn common(&self, layout: Layout) -> Common {
@@ -66,17 +65,10 @@ impl LshConfig {
     }
 
     /// The rounds of one band cut into chunks.
-    fn chunked<'a>(
-        &self,
-        workspace: &Workspace,
-        buckets: &'a Buckets,
-        sorted: &'a SortedBuckets,
-    ) -> Chunked<'a> {
+    fn chunked<'a>(&self, buckets: &'a Buckets) -> Chunked<'a> {
         let (len, rounds) = (buckets.len(), buckets.rounds());
         let chunk = self.chunk_length.min(len);
-        let (after, window) = (self.chunks_after as u32, self.chunks_before + 1 + self.chunks_after);
-        let reach = window as u32 - 1;
-        let gate = self.same_bucket.then_some(buckets);
+        let (after, reach) = (self.chunks_after as u32, (self.chunks_before + self.chunks_after) as u32);
         let meeting = match (self.duplicates, self.wrap) {
             (Duplicates::Keep, _) => Meeting::Uncounted,
             // One round: every visible pair meets once.
@@ -89,8 +81,6 @@ impl LshConfig {
                 same_bucket: self.same_bucket,
             },
         };
-        let codes = (meeting != Meeting::Uncounted)
-            .then(|| meeting_codes(workspace, sorted, gate, chunk, window, self.wrap));
         Chunked {
             len,
             rounds,
@@ -98,10 +88,9 @@ impl LshConfig {
             before: self.chunks_before,
             after: self.chunks_after,
             wrap: self.wrap,
-            sorted: Some(sorted),
-            gate,
+            buckets: Some(buckets),
+            same_bucket: self.same_bucket,
             meeting,
-            codes,
         }
     }
 }
@@ -121,29 +110,18 @@ impl<'a> Lsh<'a> {
 }
 
 impl Pass for Lsh<'_> {
-    fn forward(&self, index: usize, workspace: &Workspace, band: &Band<'_>, running: &mut Running<'_>) {
+    fn forward(&self, index: usize, cpu: &Cpu, band: &Band<'_>, running: &mut Running<'_>) {
         if self.config.is_exact(band.len()) {
-            return self.exact(index).forward(workspace, band, running);
+            return self.exact(index).forward(cpu, band, running);
         }
-        let buckets = &self.buckets[index];
-        let sorted = sort_buckets(buckets);
-        self.config.chunked(workspace, buckets, &sorted).forward(workspace, band, running);
+        self.config.chunked(&self.buckets[index]).forward(cpu, band, running);
     }
 
-    fn backward(
-        &self,
-        index: usize,
-        workspace: &Workspace,
-        band: &Band<'_>,
-        known: &Known<'_>,
-        into: &mut Sinks<'_, '_>,
-    ) {
+    fn backward(&self, index: usize, cpu: &Cpu, band: &Band<'_>, known: &Known<'_>, into: &mut Sinks<'_>) {
         if self.config.is_exact(band.len()) {
-            return self.exact(index).backward(workspace, band, known, into);
+            return self.exact(index).backward(cpu, band, known, into);
         }
-        let buckets = &self.buckets[index];
-        let sorted = sort_buckets(buckets);
-        self.config.chunked(workspace, buckets, &sorted).backward(workspace, band, known, into);
+        self.config.chunked(&self.buckets[index]).backward(cpu, band, known, into);
     }
 }
 

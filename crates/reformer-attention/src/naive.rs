@@ -8,8 +8,8 @@ use reformer_lsh::{Buckets, Chunks};
 use reformer_tensor::{Address, Real};
 
 use crate::config::{ALONE, Duplicates, FullConfig, KeyNorm, Keys, LocalConfig, LshConfig};
+use crate::dropout::Dropout;
 use crate::layout::Masks;
-use crate::tile::Dropout;
 
 /// A key that a query sees in a round.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -46,4 +46,4 @@ pub use family::HashFamily;
 pub use hash::{first_non_finite, hash_one, hash_vectors};
 pub use planes::Planes;
 pub use rotations::Rotations;
-pub use sort::{SortedBuckets, sort_buckets};
+pub use sort::{SortedBuckets, rank_positions, sort_buckets};

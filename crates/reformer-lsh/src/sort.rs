@@ -22,29 +22,46 @@ pub struct SortedBuckets {
     starts: Vec<u32>,
 }
 
+/// Calls `place(position, rank)` for every position of one round, positions rising: a sort that keeps nothing.
+///
+/// `next` is scratch, one number a bucket.
+///
+/// # Panics
+/// If an id is not below `next.len()`.
+#[track_caller]
+pub fn rank_positions(ids: &[u32], next: &mut [u32], mut place: impl FnMut(u32, u32)) {
+    next.fill(0);
+    for &id in ids {
+        next[id as usize] += 1;
+    }
+    let mut start = 0;
+    for next in next.iter_mut() {
+        start += core::mem::replace(next, start);
+    }
+    for (position, &id) in (0..).zip(ids) {
+        let rank = &mut next[id as usize];
+        place(position, *rank);
+        *rank += 1;
+    }
+}
+
 /// Sorts the positions of every round.
 pub fn sort_buckets(buckets: &Buckets) -> SortedBuckets {
     let (rounds, len, num_buckets) = (buckets.rounds(), buckets.len(), buckets.num_buckets());
     let mut order = vec![0; rounds * len];
     let mut undo = vec![0; rounds * len];
     let mut starts = vec![0; rounds * (num_buckets + 1)];
-    let mut next = vec![0u32; num_buckets];
     for round in 0..rounds {
-        let (from, ids) = (round * len, buckets.round(round));
         let starts = &mut starts[round * (num_buckets + 1)..][..=num_buckets];
-        for &id in ids {
-            starts[id as usize + 1] += 1;
-        }
-        for b in 0..num_buckets {
-            starts[b + 1] += starts[b];
-        }
-        next.copy_from_slice(&starts[..num_buckets]);
-        for (position, &id) in ids.iter().enumerate() {
-            let rank = &mut next[id as usize];
-            order[from + *rank as usize] = position as u32;
-            undo[from + position] = *rank;
-            *rank += 1;
-        }
+        let (order, undo) =
+            (&mut order[round * len..(round + 1) * len], &mut undo[round * len..(round + 1) * len]);
+        rank_positions(buckets.round(round), &mut starts[..num_buckets], |position, rank| {
+            order[rank as usize] = position;
+            undo[position as usize] = rank;
+        });
+        // Each bucket's counter has come to its end: the next one's start.
+        starts.copy_within(..num_buckets, 1);
+        starts[0] = 0;
     }
     SortedBuckets { rounds, len, num_buckets, order, undo, starts }
 }

@@ -38,6 +38,7 @@ mod panels;
 mod product;
 mod random;
 mod real;
+mod shared_rows;
 pub mod simd;
 pub mod softmax;
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub use product::{Engine, Form, multiply};
 pub use product::{Write, matmul, matmul_nt, matmul_tn};
 pub use random::{Address, Key, Purpose, Stream};
 pub use real::Real;
+pub use shared_rows::SharedRows;
 pub use threads::{ThreadError, Threads};
 pub use view::{View, ViewMut};
 pub use workspace::{Lease, LeasedMatrix, Workspace};

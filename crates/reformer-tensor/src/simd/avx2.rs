@@ -41,6 +41,7 @@ unsafe fn first(count: usize) -> __m256i {
 
 impl Simd for Avx2 {
     type V = __m256;
+    type M = __m256;
     const LANES: usize = 8;
     const TILE_ROWS: usize = 6;
     const LEVEL: Level = Level::Avx2;
@@ -202,6 +203,68 @@ impl Simd for Avx2 {
             let minus = _mm256_set1_ps(-0.0);
             _mm256_or_ps(_mm256_andnot_ps(minus, magnitude), _mm256_and_ps(minus, sign))
         }
+    }
+
+    #[inline(always)]
+    fn le_u32(self, x: &[u32], limit: u32) -> Self::M {
+        assert!(x.len() >= 8);
+        // SAFETY: `self` proves that the instructions exist; the slice is long enough.
+        unsafe {
+            let (x, limit) = (_mm256_loadu_si256(x.as_ptr().cast()), _mm256_set1_epi32(limit as i32));
+            _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(x, limit), limit))
+        }
+    }
+
+    #[inline(always)]
+    fn eq_u32(self, x: &[u32], value: u32) -> Self::M {
+        assert!(x.len() >= 8);
+        // SAFETY: `self` proves that the instructions exist; the slice is long enough.
+        unsafe {
+            let x = _mm256_loadu_si256(x.as_ptr().cast());
+            _mm256_castsi256_ps(_mm256_cmpeq_epi32(x, _mm256_set1_epi32(value as i32)))
+        }
+    }
+
+    #[inline(always)]
+    fn within_u32(self, from: u32, x: &[u32], reach: u32) -> Self::M {
+        assert!(x.len() >= 8);
+        // SAFETY: `self` proves that the instructions exist; the slice is long enough.
+        unsafe {
+            let x = _mm256_loadu_si256(x.as_ptr().cast());
+            let ahead = _mm256_sub_epi32(_mm256_set1_epi32(from as i32), x);
+            let reach = _mm256_set1_epi32(reach as i32);
+            _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(ahead, reach), reach))
+        }
+    }
+
+    #[inline(always)]
+    fn eq(self, a: Self::V, b: Self::V) -> Self::M {
+        // SAFETY: `self` proves that the instruction exists.
+        unsafe { _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b) }
+    }
+
+    #[inline(always)]
+    fn and(self, a: Self::M, b: Self::M) -> Self::M {
+        // SAFETY: `self` proves that the instruction exists.
+        unsafe { _mm256_and_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn and_not(self, a: Self::M, b: Self::M) -> Self::M {
+        // SAFETY: `self` proves that the instruction exists.
+        unsafe { _mm256_andnot_ps(b, a) }
+    }
+
+    #[inline(always)]
+    fn select(self, m: Self::M, x: Self::V, y: Self::V) -> Self::V {
+        // SAFETY: `self` proves that the instruction exists.
+        unsafe { _mm256_blendv_ps(y, x, m) }
+    }
+
+    #[inline(always)]
+    fn bits(self, m: Self::M) -> u32 {
+        // SAFETY: `self` proves that the instruction exists.
+        unsafe { _mm256_movemask_ps(m) as u32 }
     }
 
     #[inline(always)]

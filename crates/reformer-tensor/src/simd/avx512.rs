@@ -40,6 +40,7 @@ fn first(count: usize) -> __mmask16 {
 // Every method below rests on the same argument: `self` proves that the instructions exist.
 impl Simd for Avx512 {
     type V = __m512;
+    type M = __mmask16;
     const LANES: usize = 16;
     const TILE_ROWS: usize = 8;
     const LEVEL: Level = Level::Avx512;
@@ -198,6 +199,62 @@ impl Simd for Avx512 {
             let minus = _mm512_set1_ps(-0.0);
             _mm512_or_ps(_mm512_andnot_ps(minus, magnitude), _mm512_and_ps(minus, sign))
         }
+    }
+
+    #[inline(always)]
+    fn le_u32(self, x: &[u32], limit: u32) -> Self::M {
+        assert!(x.len() >= 16);
+        // SAFETY: `self` proves that the instructions exist; the slice is long enough.
+        unsafe {
+            _mm512_cmple_epu32_mask(_mm512_loadu_si512(x.as_ptr().cast()), _mm512_set1_epi32(limit as i32))
+        }
+    }
+
+    #[inline(always)]
+    fn eq_u32(self, x: &[u32], value: u32) -> Self::M {
+        assert!(x.len() >= 16);
+        // SAFETY: `self` proves that the instructions exist; the slice is long enough.
+        unsafe {
+            _mm512_cmpeq_epi32_mask(_mm512_loadu_si512(x.as_ptr().cast()), _mm512_set1_epi32(value as i32))
+        }
+    }
+
+    #[inline(always)]
+    fn within_u32(self, from: u32, x: &[u32], reach: u32) -> Self::M {
+        assert!(x.len() >= 16);
+        // SAFETY: `self` proves that the instructions exist; the slice is long enough.
+        unsafe {
+            let x = _mm512_loadu_si512(x.as_ptr().cast());
+            let ahead = _mm512_sub_epi32(_mm512_set1_epi32(from as i32), x);
+            _mm512_cmple_epu32_mask(ahead, _mm512_set1_epi32(reach as i32))
+        }
+    }
+
+    #[inline(always)]
+    fn eq(self, a: Self::V, b: Self::V) -> Self::M {
+        // SAFETY: `self` proves that the instruction exists.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b) }
+    }
+
+    #[inline(always)]
+    fn and(self, a: Self::M, b: Self::M) -> Self::M {
+        a & b
+    }
+
+    #[inline(always)]
+    fn and_not(self, a: Self::M, b: Self::M) -> Self::M {
+        a & !b
+    }
+
+    #[inline(always)]
+    fn select(self, m: Self::M, x: Self::V, y: Self::V) -> Self::V {
+        // SAFETY: `self` proves that the instruction exists.
+        unsafe { _mm512_mask_blend_ps(m, y, x) }
+    }
+
+    #[inline(always)]
+    fn bits(self, m: Self::M) -> u32 {
+        u32::from(m)
     }
 
     #[inline(always)]

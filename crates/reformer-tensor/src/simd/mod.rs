@@ -92,6 +92,8 @@ impl Level {
 pub trait Simd: Copy {
     /// `LANES` floats.
     type V: Copy;
+    /// `LANES` truth values.
+    type M: Copy;
     /// Floats in a vector.
     const LANES: usize;
     /// Rows of a product's register block; with two vectors a row it fills the registers.
@@ -153,6 +155,22 @@ pub trait Simd: Copy {
     fn select_gt(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
     /// `|magnitude|` with the sign of `sign`.
     fn copysign(self, magnitude: Self::V, sign: Self::V) -> Self::V;
+    /// `x[lane] ≤ limit`, unsigned, of the first `LANES` numbers of `x`.
+    fn le_u32(self, x: &[u32], limit: u32) -> Self::M;
+    /// `x[lane] = value`, of the first `LANES` numbers of `x`.
+    fn eq_u32(self, x: &[u32], value: u32) -> Self::M;
+    /// `from − x[lane] ≤ reach`, unsigned and modulo 2³², of the first `LANES` numbers of `x`.
+    fn within_u32(self, from: u32, x: &[u32], reach: u32) -> Self::M;
+    /// `a = b`; NaN equals nothing.
+    fn eq(self, a: Self::V, b: Self::V) -> Self::M;
+    /// Both.
+    fn and(self, a: Self::M, b: Self::M) -> Self::M;
+    /// `a` where `b` is false.
+    fn and_not(self, a: Self::M, b: Self::M) -> Self::M;
+    /// `m ? x : y` in each lane.
+    fn select(self, m: Self::M, x: Self::V, y: Self::V) -> Self::V;
+    /// Lane `l` in bit `l`.
+    fn bits(self, m: Self::M) -> u32;
     /// The sum of the lanes.
     fn sum(self, a: Self::V) -> f32;
     /// The largest lane.
@@ -195,6 +213,19 @@ pub trait Simd: Copy {
     fn zero(self) -> Self::V {
         self.splat(0.0)
     }
+}
+
+/// Asks for the cache lines of `len` floats that will be needed soon. Only a hint: nothing is read, any address will do.
+#[inline(always)]
+pub fn prefetch(start: *const f32, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..len).step_by(16) {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 processor has the instruction, and it never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line).cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (start, len);
 }
 
 /// A computation written over [`Simd`].

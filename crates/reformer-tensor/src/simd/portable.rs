@@ -25,6 +25,7 @@ fn fused(a: f32, b: f32, c: f32) -> f32 {
 
 impl Simd for Portable {
     type V = [f32; LANES];
+    type M = [bool; LANES];
     const LANES: usize = LANES;
     const TILE_ROWS: usize = 4;
     const LEVEL: Level = Level::Portable;
@@ -160,6 +161,46 @@ impl Simd for Portable {
     #[inline(always)]
     fn copysign(self, magnitude: Self::V, sign: Self::V) -> Self::V {
         each(magnitude, sign, f32::copysign)
+    }
+
+    #[inline(always)]
+    fn le_u32(self, x: &[u32], limit: u32) -> Self::M {
+        core::array::from_fn(|lane| x[lane] <= limit)
+    }
+
+    #[inline(always)]
+    fn eq_u32(self, x: &[u32], value: u32) -> Self::M {
+        core::array::from_fn(|lane| x[lane] == value)
+    }
+
+    #[inline(always)]
+    fn within_u32(self, from: u32, x: &[u32], reach: u32) -> Self::M {
+        core::array::from_fn(|lane| from.wrapping_sub(x[lane]) <= reach)
+    }
+
+    #[inline(always)]
+    fn eq(self, a: Self::V, b: Self::V) -> Self::M {
+        core::array::from_fn(|lane| a[lane] == b[lane])
+    }
+
+    #[inline(always)]
+    fn and(self, a: Self::M, b: Self::M) -> Self::M {
+        core::array::from_fn(|lane| a[lane] && b[lane])
+    }
+
+    #[inline(always)]
+    fn and_not(self, a: Self::M, b: Self::M) -> Self::M {
+        core::array::from_fn(|lane| a[lane] && !b[lane])
+    }
+
+    #[inline(always)]
+    fn select(self, m: Self::M, x: Self::V, y: Self::V) -> Self::V {
+        core::array::from_fn(|lane| if m[lane] { x[lane] } else { y[lane] })
+    }
+
+    #[inline(always)]
+    fn bits(self, m: Self::M) -> u32 {
+        (0..LANES).map(|lane| u32::from(m[lane]) << lane).sum()
     }
 
     #[inline(always)]

@@ -21,6 +21,7 @@
 
 mod block;
 mod dots;
+pub mod packed;
 
 use crate::simd::{dispatch, rows};
 
