@@ -1,16 +1,19 @@
 //! From a call to its bands: one piece of work per sequence and head, the same for all three kinds.
 //!
+//! NaN and infinity are noticed where rows are gathered anyway; only then is the place looked for, which reads everything.
 //! What is common is here: starting `z` at `−∞`, the rows that see nothing but themselves after all rounds, `D = dO·O`,
 //! and handing each band its disjoint columns. Inside a band work is cut by fixed sizes, so results do not depend on
 //! how many threads there are.
 
-use reformer_tensor::simd::rows;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use reformer_tensor::simd::{Simd, rows};
 use reformer_tensor::{Cpu, View, ViewMut};
 
 use crate::config::{ALONE, Keys};
 use crate::dropout::Dropout;
 use crate::error::Result;
-use crate::layout::{Gradients, Inputs, Layout, Upstream, check_count};
+use crate::layout::{Gradients, Inputs, Layout, Upstream, check_count, check_finite};
 use crate::mask::Sight;
 
 /// One head of one sequence, to read.
@@ -23,6 +26,8 @@ pub(crate) struct Band<'a> {
     pub(crate) keys: Keys,
     pub(crate) sight: Sight<'a>,
     pub(crate) dropout: Option<Dropout>,
+    /// Set when something that has been gathered was no finite number.
+    pub(crate) poisoned: &'a AtomicBool,
 }
 
 impl Band<'_> {
@@ -32,6 +37,14 @@ impl Band<'_> {
 
     pub(crate) fn dim(&self) -> usize {
         self.q.cols()
+    }
+
+    /// Tells that the gathered rows, whose [`crate::key::doubts`] these are, hold NaN or infinity.
+    #[inline(always)]
+    pub(crate) fn report<S: Simd>(&self, s: S, doubt: S::V) {
+        if s.sum(doubt) != 0.0 {
+            self.poisoned.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -88,7 +101,7 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    fn band<'a>(&self, inputs: &Inputs<'a>, index: usize) -> Band<'a> {
+    fn band<'a>(&self, inputs: &Inputs<'a>, index: usize, poisoned: &'a AtomicBool) -> Band<'a> {
         let masks = inputs.masks.of_band(&self.layout, index);
         let address = inputs.dropout.filter(|_| self.dropout > 0.0);
         Band {
@@ -105,6 +118,7 @@ impl Common {
                 pairs: masks.pairs,
             },
             dropout: address.map(|a| Dropout { address: a.sub(index as u64), rate: self.dropout }),
+            poisoned,
         }
     }
 
@@ -118,22 +132,23 @@ impl Common {
         z: &mut [f32],
     ) -> Result<()> {
         let layout = &self.layout;
-        inputs.check(cpu, layout, self.keys.self_if_alone())?;
+        inputs.check(layout, self.keys.self_if_alone())?;
         layout.check("out", out.rows(), out.cols())?;
         check_count("z", z.len(), layout.bands() * layout.len)?;
         if layout.len == 0 {
             return Ok(());
         }
+        let poisoned = AtomicBool::new(false);
         let bands: Vec<_> =
             layout.bands_mut(out).into_iter().zip(z.chunks_exact_mut(layout.len)).enumerate().collect();
         cpu.threads.for_each(bands, |(index, (out, z))| {
-            let band = self.band(inputs, index);
+            let band = self.band(inputs, index, &poisoned);
             z.fill(f32::NEG_INFINITY);
             let mut running = Running { out, z };
             pass.forward(index, cpu, &band, &mut running);
             finish(&band, &mut running);
         });
-        Ok(())
+        if poisoned.into_inner() { inputs.check_finite(cpu) } else { Ok(()) }
     }
 
     /// Runs a backward pass over all bands.
@@ -147,15 +162,16 @@ impl Common {
     ) -> Result<()> {
         let layout = &self.layout;
         let shared = self.keys.self_if_alone();
-        inputs.check(cpu, layout, shared)?;
-        upstream.check(cpu, layout)?;
+        inputs.check(layout, shared)?;
+        upstream.check(layout)?;
         gradients.check(layout, shared)?;
         if layout.len == 0 {
             return Ok(());
         }
+        let poisoned = AtomicBool::new(false);
         let bands: Vec<_> = gradients.into_bands(layout).into_iter().enumerate().collect();
         cpu.threads.for_each(bands, |(index, gradients)| {
-            let band = self.band(inputs, index);
+            let band = self.band(inputs, index, &poisoned);
             let (out, dout) = (layout.band(upstream.out, index), layout.band(upstream.dout, index));
             let z = &upstream.z[index * layout.len..(index + 1) * layout.len];
             let mut d = cpu.workspace.take(layout.len);
@@ -169,6 +185,10 @@ impl Common {
             pass.backward(index, cpu, &band, &known, &mut into);
             finish_backward(&band, dout, z, &mut into.dv);
         });
+        if poisoned.into_inner() {
+            inputs.check_finite(cpu)?;
+            check_finite(cpu, "dout", upstream.dout)?;
+        }
         Ok(())
     }
 }

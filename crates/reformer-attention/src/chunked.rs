@@ -21,7 +21,7 @@
 use core::ops::Range;
 
 use reformer_lsh::{Buckets, Wrap};
-use reformer_tensor::simd::{Kernel, Simd, dispatch, rows};
+use reformer_tensor::simd::{Kernel, Simd, dispatch, prefetch, rows};
 use reformer_tensor::{Cpu, SharedRows, ViewMut, Workspace};
 
 use crate::band::{Band, Known, Running, Sinks};
@@ -227,6 +227,7 @@ impl Round<'_> {
                     let queries = slots.clone().map(|s| (window.id[s] as usize, window.gate[s]));
                     group.set(queries, &self.codes);
                     let seen = self.seen(window, &slots, &reach);
+                    self.prefetch(at + after + batch, first);
                     let attention = Attention {
                         band: self.band,
                         meeting: list.meeting,
@@ -243,6 +244,17 @@ impl Round<'_> {
             }
             if end < range.end {
                 window.keep(slot_of(end - before)..slot_of(end + after));
+            }
+        }
+    }
+
+    /// Asks for some rows of a chunk of the next batch: scattered as they are, no processor guesses them.
+    fn prefetch(&self, at: isize, first: usize) {
+        let Some((round, ranks)) = self.list.ranks(self.round, at) else { return };
+        let Some(order) = self.order else { return };
+        for &position in order.of(round)[ranks].iter().skip(first).take(GROUP) {
+            for row in [self.band.k.row(position as usize), self.band.v.row(position as usize)] {
+                prefetch(row);
             }
         }
     }
@@ -270,6 +282,7 @@ impl Round<'_> {
             let mut count = 0;
             for (row, position) in running.iter_mut().zip(group.positions()) {
                 *row = rows.claim(position);
+                row.iter().for_each(|row| prefetch(row));
                 count += 1;
             }
             group.forward(attention, window, &mut running[..count]);

@@ -72,7 +72,7 @@ pub enum AttentionError {
     /// Separate keys without a key matrix, or shared keys with one.
     #[error("{0}")]
     Keys(&'static str),
-    /// NaN or infinity in an operand; nothing has been computed from it.
+    /// NaN or infinity in an operand. What the call has written is unspecified.
     #[error("{what} holds {value} at row {row}, column {col}; look for the step before that produced it")]
     NonFinite {
         /// Which matrix.

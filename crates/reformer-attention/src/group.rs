@@ -20,7 +20,7 @@ use reformer_tensor::tile::packed::{by_columns, by_panels, by_rows};
 use reformer_tensor::{Lease, View, ViewMut, Workspace};
 
 use crate::band::{Band, Known};
-use crate::key::copy;
+use crate::key::{copy, doubts};
 use crate::mask::NOBODY;
 use crate::softmax::{GROUP, KnownRows, Rule, fold, softmax, softmax_backward};
 use crate::weights::{Meeting, QuerySide};
@@ -164,32 +164,30 @@ fn sides<'a>(
     (codes, rounds): (&'a [u32], usize),
     (buckets, bucket_rounds): (&'a [u32], usize),
 ) -> [QuerySide<'a>; GROUP] {
-    core::array::from_fn(
-        #[inline(always)]
-        |i| {
-            let codes = &codes[i * rounds..(i + 1) * rounds];
-            let buckets = &buckets[i * bucket_rounds..(i + 1) * bucket_rounds];
-            if i >= rows {
-                return QuerySide { codes, buckets, ..QuerySide::default() };
-            }
+    let mut sides = [QuerySide::default(); GROUP];
+    for (i, side) in sides.iter_mut().enumerate() {
+        side.codes = &codes[i * rounds..(i + 1) * rounds];
+        side.buckets = &buckets[i * bucket_rounds..(i + 1) * bucket_rounds];
+        if i < rows {
             let at = position[i] as usize;
-            QuerySide {
-                horizon: band.sight.horizon_query(at),
-                id: band.sight.id_query(at),
-                gate: gate[i],
-                codes,
-                buckets,
-                pairs: band.sight.pairs_of(at, band.len()),
-            }
-        },
-    )
+            side.horizon = band.sight.horizon_query(at);
+            side.id = band.sight.id_query(at);
+            side.gate = gate[i];
+            side.pairs = band.sight.pairs_of(at, band.len());
+        }
+    }
+    sides
 }
 
 #[inline(always)]
-fn gather<S: Simd>(s: S, from: View<'_>, positions: &[u32], wide: usize, to: &mut [f32]) {
+fn gather<S: Simd>(s: S, band: &Band<'_>, from: View<'_>, positions: &[u32], wide: usize, to: &mut [f32]) {
+    let mut doubt = s.zero();
     for (&position, to) in positions.iter().zip(to.chunks_exact_mut(wide)) {
-        copy(s, from.row(position as usize), &mut to[..from.cols()]);
+        let row = from.row(position as usize);
+        copy(s, row, &mut to[..row.len()]);
+        doubt = doubts(s, row, doubt);
     }
+    band.report(s, doubt);
 }
 
 #[inline(always)]
@@ -216,7 +214,7 @@ impl Kernel for Forward<'_, '_, '_> {
         let (band, panels, wide, dim) = (attention.band, attention.panels(), window.wide, window.dim);
         let (n, m) = (panels.len(), group.rows.next_multiple_of(8));
         let positions = &group.position[..group.rows];
-        gather(s, band.q, positions, wide, &mut group.q);
+        gather(s, band, band.q, positions, wide, &mut group.q);
         let scores = &mut group.scores[..m * n];
         let keys = &window.k_panels[panels.start * dim..panels.end * dim];
         by_panels(s, (m, dim), (&group.q, wide), keys, (scores, n));
@@ -256,8 +254,8 @@ impl Kernel for Backward<'_, '_> {
         let (band, panels, wide, dim) = (attention.band, attention.panels(), window.wide, window.dim);
         let (n, m) = (panels.len(), group.rows.next_multiple_of(8));
         let positions = &group.position[..group.rows];
-        gather(s, band.q, positions, wide, &mut group.q);
-        gather(s, known.dout, positions, wide, dout);
+        gather(s, band, band.q, positions, wide, &mut group.q);
+        gather(s, band, known.dout, positions, wide, dout);
         let mut of_rows = KnownRows::default();
         for (i, &position) in positions.iter().enumerate() {
             (of_rows.z[i], of_rows.d[i]) = (known.z[position as usize], known.d[position as usize]);

@@ -139,3 +139,17 @@ pub(crate) fn copy<S: Simd>(s: S, x: &[f32], y: &mut [f32]) {
         |x| x,
     );
 }
+
+/// Adds `x·0` to `doubt`: still zero if every `x` is a finite number, else NaN.
+#[inline(always)]
+pub(crate) fn doubts<S: Simd>(s: S, x: &[f32], mut doubt: S::V) -> S::V {
+    let chunks = x.chunks_exact(S::LANES);
+    let tail = chunks.remainder();
+    for x in chunks {
+        doubt = s.mul_add(s.load(x), s.zero(), doubt);
+    }
+    if !tail.is_empty() {
+        doubt = s.mul_add(s.load_part(tail, s.zero()), s.zero(), doubt);
+    }
+    doubt
+}

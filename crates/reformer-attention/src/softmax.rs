@@ -44,13 +44,19 @@ impl Rule<'_> {
         let keys = &self.keys;
         let (horizon, gate, id) = (&keys.horizon[at..], &keys.gate[at..], &keys.id[at..]);
         let q = &self.queries[first..first + QUAD];
-        [0, 1, 2, 3].map(
-            #[inline(always)]
-            |i| {
-                let early = s.and(s.le_u32(horizon, q[i].horizon), s.eq_u32(gate, q[i].gate));
-                s.and_not(early, s.eq_u32(id, q[i].id))
-            },
-        )
+        // Written out: the arrays' own `map` is not compiled with the kernel's instructions.
+        let [a, b, c, d] = [q[0].horizon, q[1].horizon, q[2].horizon, q[3].horizon];
+        let early = [s.le_u32(horizon, a), s.le_u32(horizon, b), s.le_u32(horizon, c), s.le_u32(horizon, d)];
+        let [a, b, c, d] = [q[0].gate, q[1].gate, q[2].gate, q[3].gate];
+        let inside = [s.eq_u32(gate, a), s.eq_u32(gate, b), s.eq_u32(gate, c), s.eq_u32(gate, d)];
+        let [a, b, c, d] = [q[0].id, q[1].id, q[2].id, q[3].id];
+        let itself = [s.eq_u32(id, a), s.eq_u32(id, b), s.eq_u32(id, c), s.eq_u32(id, d)];
+        [
+            s.and_not(s.and(early[0], inside[0]), itself[0]),
+            s.and_not(s.and(early[1], inside[1]), itself[1]),
+            s.and_not(s.and(early[2], inside[2]), itself[2]),
+            s.and_not(s.and(early[3], inside[3]), itself[3]),
+        ]
     }
 
     /// `1/N` of each of four queries with the keys from `at` on.

@@ -21,7 +21,7 @@ use reformer_tensor::tile::packed::{PANEL, pack_panel};
 use reformer_tensor::{Lease, Workspace};
 
 use crate::band::Band;
-use crate::key::{copy, map_with};
+use crate::key::{copy, doubts, map_with};
 use crate::mask::{HIDDEN, NOBODY};
 use crate::weights::KeySide;
 
@@ -270,12 +270,16 @@ impl Kernel for Gather<'_, '_> {
     fn run<S: Simd>(self, s: S) {
         let Self { window, band, slots, end } = self;
         let (dim, wide) = (window.dim, window.wide);
+        let mut doubt = s.zero();
         for slot in slots.start..end {
             let position = window.id[slot] as usize;
+            let (x, v) = (band.k.row(position), band.v.row(position));
             let row = &mut window.k[slot * wide..(slot + 1) * wide];
-            window.scale[slot] = band.keys.write(s, band.k.row(position), row);
-            copy(s, band.v.row(position), &mut window.v[slot * wide..][..dim]);
+            window.scale[slot] = band.keys.write(s, x, row);
+            copy(s, v, &mut window.v[slot * wide..][..dim]);
+            doubt = doubts(s, x, doubts(s, v, doubt));
         }
+        band.report(s, doubt);
         for panel in slots.clone().step_by(PANEL) {
             let to = panel * dim..(panel + PANEL) * dim;
             pack_panel(s, dim, (&window.k[panel * wide..], wide), &mut window.k_panels[to.clone()]);

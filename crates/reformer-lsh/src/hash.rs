@@ -1,29 +1,30 @@
 //! From vectors to buckets: one product with all rounds' directions, then a reading of each round's projections.
 //!
 //! ```text
-//! P = x · directions                        [rows, rounds·columns], a block of rows at a time
-//! ids[r][t] = bucket(P[t, r·columns ..])    in parallel over (round, piece of the block)
-//! ids[r][t] = num_buckets                   where the mask says padding
+//! for each piece of rows (in parallel), for each WIDTH rows:
+//!     X = the rows, transposed                          [dim, WIDTH]
+//!     P = directionsᵀ·X                                 [rounds·columns, WIDTH]
+//!     ids[r] = bucket(P[r·columns ..])                  down the columns, a lane per row
+//! ids[r][t] = num_buckets                               where the mask says padding
 //! ```
-//!
-//! The block bounds the workspace at `BLOCK·rounds·columns` numbers whatever the length. Blocks and pieces are of
+//! With vectors as lanes the argmax is two comparisons a column, and no number of it leaves the first caches. Pieces are of
 //! fixed size, so ids are the same bits for any number of threads. Hashing is not differentiated.
 //!
 //! [`hash_one`] sums a single vector's products in another order than the matrix product does: a vector whose two
 //! best axes agree to the last bits may fall to either side. Both answers are right; neither is random.
 
-use reformer_tensor::{Cpu, View, ViewMut, Write, matmul};
+use reformer_tensor::simd::{Kernel, Simd, dispatch};
+use reformer_tensor::tile::packed::{GROUP, PANEL, by_panels, pack_panel};
+use reformer_tensor::{Cpu, View, Workspace};
 
 use crate::{
     buckets::{Buckets, check_length},
     error::{LshError, Result},
-    family::HashFamily,
+    family::{HashFamily, WIDTH},
 };
 
-/// Rows projected at a time.
-const BLOCK: usize = 4096;
-/// Rows read by one task.
-const PIECE: usize = 512;
+/// Rows hashed by one task.
+const PIECE: usize = 1024;
 
 /// Hashes every row of `x` in every round.
 ///
@@ -32,7 +33,7 @@ const PIECE: usize = 512;
 ///
 /// # Shapes
 /// - `x: [len, dim]`, `mask: [len]` → ids `[rounds, len]`
-pub fn hash_vectors<F: HashFamily + ?Sized>(
+pub fn hash_vectors<F: HashFamily>(
     cpu: &Cpu,
     x: View<'_>,
     family: &F,
@@ -52,31 +53,75 @@ pub fn hash_vectors<F: HashFamily + ?Sized>(
         return Ok(Buckets::trusted(rounds, len, num_buckets, ids));
     }
 
-    let width = rounds * columns;
-    let mut projections = cpu.workspace.take(len.min(BLOCK) * width);
-    for start in (0..len).step_by(BLOCK) {
-        let rows = BLOCK.min(len - start);
-        let out = &mut projections[..rows * width];
-        let block = x.rows_range(start..start + rows);
-        matmul(cpu, block, family.directions(), Write::Overwrite, ViewMut::new(out, rows, width));
-        let out: &[f32] = out;
-
-        let pieces = ids.chunks_mut(len).enumerate().flat_map(|(round, ids)| {
-            let block = &mut ids[start..start + rows];
-            block.chunks_mut(PIECE).enumerate().map(move |(i, piece)| (round, i * PIECE, piece))
-        });
-        cpu.threads.for_each(pieces.collect(), |(round, first, piece): (usize, usize, &mut [u32])| {
-            for (i, id) in piece.iter_mut().enumerate() {
-                let row = first + i;
-                *id = if mask.is_none_or(|mask| mask[start + row]) {
-                    family.bucket(&out[row * width + round * columns..][..columns])
-                } else {
-                    family.num_buckets() as u32
-                };
-            }
-        });
+    let (dim, width) = (x.cols(), (rounds * columns).next_multiple_of(GROUP));
+    let mut axes = cpu.workspace.take_zeroed(width * dim);
+    let directions = family.directions();
+    for d in 0..dim {
+        for (column, &value) in directions.row(d).iter().enumerate() {
+            axes[column * dim + d] = value;
+        }
     }
+    let mut pieces: Vec<Vec<&mut [u32]>> = Vec::new();
+    pieces.resize_with(len.div_ceil(PIECE), Vec::new);
+    for round in ids.chunks_mut(len) {
+        for (piece, ids) in pieces.iter_mut().zip(round.chunks_mut(PIECE)) {
+            piece.push(ids);
+        }
+    }
+    cpu.threads.for_each(pieces.into_iter().enumerate().collect(), |(piece, mut ids): (usize, Vec<_>)| {
+        let start = piece * PIECE;
+        let rows = x.rows_range(start..len.min(start + PIECE));
+        dispatch(Hash { workspace: &cpu.workspace, rows, axes: &axes, width, family, ids: &mut ids });
+        let Some(mask) = mask else { return };
+        for ids in ids {
+            for (id, _) in ids.iter_mut().zip(&mask[start..]).filter(|(_, token)| !**token) {
+                *id = family.num_buckets() as u32;
+            }
+        }
+    });
     Ok(Buckets::trusted(rounds, len, num_buckets, ids))
+}
+
+/// Hashes a piece of rows.
+struct Hash<'a, 'b, F> {
+    workspace: &'a Workspace,
+    rows: View<'a>,
+    /// The directions, `[width, dim]`.
+    axes: &'a [f32],
+    width: usize,
+    family: &'a F,
+    /// By round.
+    ids: &'a mut [&'b mut [u32]],
+}
+
+impl<F: HashFamily> Kernel for Hash<'_, '_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { workspace, rows, axes, width, family, ids } = self;
+        let (dim, columns) = (rows.cols(), family.columns());
+        let mut x = workspace.take_zeroed(WIDTH * dim);
+        let mut panels = workspace.take(WIDTH * dim);
+        let mut projections = workspace.take(width * WIDTH);
+        let mut buckets = [0.0; WIDTH];
+        for first in (0..rows.rows()).step_by(WIDTH) {
+            let here = first..rows.rows().min(first + WIDTH);
+            for (to, t) in x.chunks_exact_mut(dim).zip(here.clone()) {
+                to.copy_from_slice(rows.row(t));
+            }
+            for (x, panel) in x.chunks_exact(PANEL * dim).zip(panels.chunks_exact_mut(PANEL * dim)) {
+                pack_panel(s, dim, (x, dim), panel);
+            }
+            by_panels(s, (width, dim), (axes, dim), &panels, (&mut projections, WIDTH));
+            for (ids, projections) in ids.iter_mut().zip(projections.chunks(columns * WIDTH)) {
+                family.buckets(s, projections, &mut buckets);
+                for (id, &bucket) in ids[here.clone()].iter_mut().zip(&buckets) {
+                    *id = bucket as u32;
+                }
+            }
+        }
+    }
 }
 
 /// Hashes one vector in every round: what decoding does with each new query.
@@ -84,7 +129,7 @@ pub fn hash_vectors<F: HashFamily + ?Sized>(
 /// # Panics
 /// If `x` is not of the family's width or `out` not of its number of rounds.
 #[track_caller]
-pub fn hash_one<F: HashFamily + ?Sized>(x: &[f32], family: &F, out: &mut [u32]) {
+pub fn hash_one<F: HashFamily>(x: &[f32], family: &F, out: &mut [u32]) {
     assert_eq!(x.len(), family.dim(), "hash_one: width of the vector");
     assert_eq!(out.len(), family.rounds(), "hash_one: one bucket per round");
     let (directions, columns) = (family.directions(), family.columns());

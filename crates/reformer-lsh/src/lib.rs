@@ -24,6 +24,10 @@
 //! ```
 
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::inline_always,
+    reason = "a kernel has the instructions of its level only where it is inlined into the function that enables them"
+)]
 
 mod bucket_count;
 mod buckets;
@@ -42,7 +46,7 @@ pub use bucket_count::BucketCount;
 pub use buckets::Buckets;
 pub use chunks::{Chunks, Wrap};
 pub use error::{LshError, Result};
-pub use family::HashFamily;
+pub use family::{HashFamily, WIDTH};
 pub use hash::{first_non_finite, hash_one, hash_vectors};
 pub use planes::Planes;
 pub use rotations::Rotations;

@@ -7,10 +7,11 @@
 //! - `x: [len, dim]`, directions `[dim, rounds, planes]`
 
 use reformer_tensor::View;
+use reformer_tensor::simd::Simd;
 
 use crate::{
     error::{LshError, Result},
-    family::HashFamily,
+    family::{HashFamily, WIDTH},
     rotations::{check_shape, draw_directions},
 };
 
@@ -77,6 +78,19 @@ impl HashFamily for Planes {
 
     fn bucket(&self, projections: &[f32]) -> u32 {
         projections.iter().enumerate().fold(0, |bucket, (i, &p)| bucket | (u32::from(p > 0.0) << i))
+    }
+
+    #[inline(always)]
+    fn buckets<S: Simd>(&self, s: S, projections: &[f32], ids: &mut [f32]) {
+        for (lane, ids) in (0..WIDTH).step_by(S::LANES).zip(ids.chunks_exact_mut(S::LANES)) {
+            let (mut bucket, mut bit) = (s.zero(), 1.0);
+            for plane in projections.chunks_exact(WIDTH) {
+                let set = s.select_gt(s.load(&plane[lane..]), s.zero(), s.splat(bit), s.zero());
+                bucket = s.add(bucket, set);
+                bit += bit;
+            }
+            s.store(ids, bucket);
+        }
     }
 }
 

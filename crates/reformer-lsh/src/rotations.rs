@@ -10,12 +10,13 @@
 //!
 //! The rotation of a round depends on its own address alone: a model evaluated with more rounds keeps the first ones.
 
+use reformer_tensor::simd::Simd;
 use reformer_tensor::{Address, Purpose, View};
 
 use crate::{
     bucket_count::BucketCount,
     error::{LshError, Result},
-    family::HashFamily,
+    family::{HashFamily, WIDTH},
 };
 
 /// Random rotations of all rounds of one head.
@@ -93,6 +94,33 @@ impl HashFamily for Rotations {
             rest = others;
         }
         bucket
+    }
+
+    #[inline(always)]
+    fn buckets<S: Simd>(&self, s: S, projections: &[f32], ids: &mut [f32]) {
+        for (lane, ids) in (0..WIDTH).step_by(S::LANES).zip(ids.chunks_exact_mut(S::LANES)) {
+            let (mut rest, mut bucket, mut weight) = (projections, s.zero(), 1.0);
+            for &factor in self.buckets.factors() {
+                let (axes, others) = rest.split_at(factor / 2 * WIDTH);
+                let (mut top, mut top_at) = (s.splat(f32::NEG_INFINITY), s.zero());
+                let (mut low, mut low_at) = (s.splat(f32::INFINITY), s.zero());
+                let mut index = 0.0;
+                for axis in axes.chunks_exact(WIDTH) {
+                    let (v, i) = (s.load(&axis[lane..]), s.splat(index));
+                    top_at = s.select_gt(v, top, i, top_at);
+                    top = s.select_gt(v, top, v, top);
+                    low_at = s.select_gt(low, v, i, low_at);
+                    low = s.select_gt(low, v, v, low);
+                    index += 1.0;
+                }
+                let negative = s.add(low_at, s.splat(index));
+                let digit = s.select_gt(s.sub(s.zero(), low), top, negative, top_at);
+                bucket = s.mul_add(digit, s.splat(weight), bucket);
+                weight *= factor as f32;
+                rest = others;
+            }
+            s.store(ids, bucket);
+        }
     }
 }
 

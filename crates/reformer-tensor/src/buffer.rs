@@ -8,12 +8,48 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 
 use bytemuck::Pod;
 
 /// Alignment of every buffer in bytes: one cache line, one AVX-512 register.
 pub(crate) const ALIGNMENT: usize = 64;
+
+/// Bytes of the processor's large pages.
+const HUGE_PAGE: usize = 2 << 20;
+
+/// Buffers from this size on are laid on large pages where the system has them.
+const HUGE: usize = 2 * HUGE_PAGE;
+
+/// Zeroed memory on large pages if the system gives them. Rows of long matrices are visited in sorted order, far apart:
+/// with pages of 4 KiB every visit misses the processor's table of pages too.
+///
+/// # Safety
+/// The layout's size is not zero.
+unsafe fn alloc_huge(layout: Layout) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    let start = unsafe { alloc(layout) };
+    if !start.is_null() {
+        advise_huge(start, layout.size());
+        // SAFETY: as many bytes as were allocated.
+        unsafe { start.write_bytes(0, layout.size()) };
+    }
+    start
+}
+
+#[cfg(target_os = "linux")]
+fn advise_huge(start: *mut u8, bytes: usize) {
+    unsafe extern "C" {
+        fn madvise(start: *mut core::ffi::c_void, bytes: usize, advice: core::ffi::c_int)
+        -> core::ffi::c_int;
+    }
+    const MADV_HUGEPAGE: core::ffi::c_int = 14;
+    // SAFETY: the range is allocated, and the advice changes no contents. Whether it is taken does not matter.
+    let _ = unsafe { madvise(start.cast(), bytes, MADV_HUGEPAGE) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn advise_huge(_: *mut u8, _: usize) {}
 
 /// A 64-byte aligned slice of plain numbers, owned.
 pub struct Buffer<T: Pod = f32> {
@@ -39,7 +75,8 @@ impl<T: Pod> Buffer<T> {
             return Self { start: NonNull::dangling(), len, owned: PhantomData };
         }
         // SAFETY: the layout's size is not zero.
-        let start = unsafe { alloc_zeroed(layout) };
+        let start =
+            unsafe { if layout.align() == HUGE_PAGE { alloc_huge(layout) } else { alloc_zeroed(layout) } };
         let Some(start) = NonNull::new(start.cast::<T>()) else { handle_alloc_error(layout) };
         Self { start, len, owned: PhantomData }
     }
@@ -53,8 +90,9 @@ impl<T: Pod> Buffer<T> {
 
     #[track_caller]
     fn layout(len: usize) -> Layout {
+        let align = |bytes: usize| if bytes >= HUGE { HUGE_PAGE } else { ALIGNMENT };
         len.checked_mul(size_of::<T>())
-            .and_then(|bytes| Layout::from_size_align(bytes, ALIGNMENT.max(align_of::<T>())).ok())
+            .and_then(|bytes| Layout::from_size_align(bytes, align(bytes).max(align_of::<T>())).ok())
             .unwrap_or_else(|| panic!("a buffer of {len} numbers does not fit the address space"))
     }
 }

@@ -8,7 +8,6 @@ use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::ViewMut;
-use crate::simd::prefetch;
 
 /// Equally many rows of `N` matrices, to be claimed one by one from any thread.
 pub struct SharedRows<'a, const N: usize> {
@@ -61,17 +60,6 @@ impl<'a, const N: usize> SharedRows<'a, N> {
         self.parts.map(|part| unsafe {
             core::slice::from_raw_parts_mut(part.start.add(i * part.stride), part.cols)
         })
-    }
-
-    /// Asks for row `i` to be in the cache soon.
-    #[inline]
-    pub fn prefetch(&self, i: usize) {
-        if i >= self.rows {
-            return;
-        }
-        for part in &self.parts {
-            prefetch(part.start.wrapping_add(i * part.stride), part.cols);
-        }
     }
 }
 

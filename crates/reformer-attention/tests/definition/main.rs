@@ -5,7 +5,7 @@
 mod cases;
 
 use cases::{Band, Case, Config, Data, NAMES, fast, table, twin};
-use reformer_attention::{ALONE, Layout, LshConfig};
+use reformer_attention::{ALONE, FullConfig, Layout, LocalConfig, LshConfig};
 use reformer_tensor::Cpu;
 
 fn error(got: &[f32], truth: &[f64]) -> f64 {
@@ -15,27 +15,62 @@ fn error(got: &[f32], truth: &[f64]) -> f64 {
         .fold(0.0, |m, e| if e > m || e.is_nan() { e } else { m })
 }
 
+#[track_caller]
+fn judge(cpu: &Cpu, case: &Case, seed: u64) {
+    let data = Data::new(case, seed);
+    let (got, truth, plain) = (fast(cpu, case, &data), twin::<f64>(case, &data), twin::<f32>(case, &data));
+    for (i, name) in NAMES.iter().enumerate() {
+        // Operands are of order 1, and so is what cancels where a gradient is 0.
+        let scale = truth.tensors[i].iter().fold(1.0_f64, |m, x| m.max(x.abs()));
+        let (error, plain) =
+            (error(&got.tensors[i], &truth.tensors[i]), error(&plain.tensors[i], &truth.tensors[i]));
+        let allowed = 2.0 * plain + 4.0 * f64::from(f32::EPSILON) * scale;
+        assert!(error <= allowed, "{}: {name} off by {error:.2e}, allowed {allowed:.2e}", case.name);
+    }
+    for (row, (&z, &truth)) in got.z.iter().zip(&truth.z).enumerate() {
+        let lone = z == ALONE && truth < 0.5 * f64::from(ALONE);
+        let same = z.is_infinite() && truth.is_infinite()
+            || (f64::from(z) - truth).abs() <= 2e-6 * truth.abs().max(8.0);
+        assert!(lone || same, "{}: z of row {row} is {z}, expected {truth}", case.name);
+    }
+}
+
 #[test]
 fn every_case_is_as_close_to_the_f64_definition_as_twice_the_f32_definition() {
     let cpu = Cpu::new(2).unwrap();
     for (seed, case) in table().iter().enumerate() {
-        let data = Data::new(case, seed as u64);
-        let (got, truth, plain) =
-            (fast(&cpu, case, &data), twin::<f64>(case, &data), twin::<f32>(case, &data));
-        for (i, name) in NAMES.iter().enumerate() {
-            // Operands are of order 1, and so is what cancels where a gradient is 0.
-            let scale = truth.tensors[i].iter().fold(1.0_f64, |m, x| m.max(x.abs()));
-            let (error, plain) =
-                (error(&got.tensors[i], &truth.tensors[i]), error(&plain.tensors[i], &truth.tensors[i]));
-            let allowed = 2.0 * plain + 4.0 * f64::from(f32::EPSILON) * scale;
-            assert!(error <= allowed, "{}: {name} off by {error:.2e}, allowed {allowed:.2e}", case.name);
-        }
-        for (row, (&z, &truth)) in got.z.iter().zip(&truth.z).enumerate() {
-            let lone = z == ALONE && truth < 0.5 * f64::from(ALONE);
-            let same = z.is_infinite() && truth.is_infinite()
-                || (f64::from(z) - truth).abs() <= 2e-6 * truth.abs().max(8.0);
-            assert!(lone || same, "{}: z of row {row} is {z}, expected {truth}", case.name);
-        }
+        judge(&cpu, case, seed as u64);
+    }
+}
+
+/// Long enough for several ranges of chunks, which threads share, and for overhangs between them.
+fn long_cases() -> Vec<Case> {
+    let small = |head_dim, len| Layout { batch: 1, len, heads: 1, head_dim };
+    let case = |name: &str, config, layout, rounds, num_buckets| Case {
+        layout,
+        rounds,
+        num_buckets,
+        ..Case::new(name, config, 1)
+    };
+    let paper = LshConfig { exact_below: 0, ..LshConfig::paper(8) };
+    let around = LshConfig { chunks_before: 1, chunks_after: 1, causal: false, ..LshConfig::paper(6) };
+    let local = LocalConfig { chunks_after: 1, causal: false, ..LocalConfig::causal(10) };
+    vec![
+        case("paper", Config::Lsh(paper), small(5, 4999), 3, 700),
+        case("paper, buckets of many chunks", Config::Lsh(paper), small(3, 4500), 2, 30),
+        case("hugging face", Config::Lsh(LshConfig::hugging_face(8)), small(4, 4100), 2, 600),
+        case("both sides", Config::Lsh(around), small(2, 5000), 2, 900),
+        case("local", Config::Local(local), small(3, 4300), 1, 1),
+        case("several waves", Config::Lsh(LshConfig { chunk_length: 4, ..paper }), small(1, 36_000), 1, 9000),
+        case("full", Config::Full(FullConfig::causal()), small(2, 700), 1, 1),
+    ]
+}
+
+#[test]
+fn long_lists_are_as_close_to_the_definition() {
+    let cpu = Cpu::new(2).unwrap();
+    for (seed, case) in long_cases().iter().enumerate() {
+        judge(&cpu, case, seed as u64);
     }
 }
 
@@ -84,7 +119,7 @@ fn the_definitions_gradients_are_the_slopes_of_its_output() {
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    for case in table().iter().step_by(7) {
+    for case in table().iter().step_by(7).chain(&long_cases()) {
         let data = Data::new(case, 3);
         let one = fast(&Cpu::single(), case, &data);
         for threads in [2, 3] {

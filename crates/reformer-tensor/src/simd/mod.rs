@@ -215,17 +215,17 @@ pub trait Simd: Copy {
     }
 }
 
-/// Asks for the cache lines of `len` floats that will be needed soon. Only a hint: nothing is read, any address will do.
+/// Asks for the cache lines of a row that will be needed soon. Only a hint: nothing is read.
 #[inline(always)]
-pub fn prefetch(start: *const f32, len: usize) {
+pub fn prefetch(row: &[f32]) {
     #[cfg(target_arch = "x86_64")]
-    for line in (0..len).step_by(16) {
-        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    for line in row.chunks(16) {
+        use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         // SAFETY: every x86-64 processor has the instruction, and it never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line).cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (start, len);
+    let _ = row;
 }
 
 /// A computation written over [`Simd`].

@@ -5,6 +5,7 @@ mod gradients;
 mod invariance;
 mod layers;
 mod numbers;
+mod packed;
 mod products;
 mod strange;
 
