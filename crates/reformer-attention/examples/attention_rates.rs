@@ -4,7 +4,7 @@
 //! 3.5 times that. Pairs that are skipped because nothing in them is visible count as useful, as the formula says.
 //! LSH times include hashing and sorting.
 //!
-//! `cargo run --release -p reformer-attention --example rates -- lsh 16384 2 forward 2` (kind, length, rounds, pass,
+//! `cargo run --release -p reformer-attention --example attention_rates -- lsh 16384 2 forward 2` (kind, length, rounds, pass,
 //! threads; `hf` is LSH attention with Hugging Face's rules)
 
 #![allow(clippy::print_stdout, reason = "an example that prints a table")]
