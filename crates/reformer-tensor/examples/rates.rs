@@ -1,37 +1,31 @@
-//! How fast products run here: GFLOP per second of processor time, so that a busy machine does not blur the numbers.
+//! How fast products run here: GFLOP per second, the best of several runs; on a machine that does nothing else.
 //!
 //! `cargo run --release -p reformer-tensor --example rates [threads]`
 #![allow(clippy::print_stdout, reason = "an example that prints a table")]
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use reformer_tensor::{Cpu, Engine, Form, Matrix, Write, multiply, simd, tile};
+use reformer_tensor::{Cpu, Engine, Form, Matrix, Write, bf16, multiply, simd, tile};
 
 /// The engine that the shape chooses, then each.
 const ENGINES: [Option<Engine>; 5] =
-    [None, Some(Engine::Dots), Some(Engine::Tile), Some(Engine::Faer), Some(Engine::Gemm)];
+    [None, Some(Engine::Tile), Some(Engine::Faer), Some(Engine::Gemm), Some(Engine::Bf16)];
 
-/// Nanoseconds this thread has run; the wall clock where the system does not tell.
-fn thread_time(start: Instant) -> Duration {
-    std::fs::read_to_string("/proc/thread-self/schedstat")
-        .ok()
-        .and_then(|text| text.split(' ').next()?.parse().ok())
-        .map_or_else(|| start.elapsed(), Duration::from_nanos)
+fn engines() -> impl Iterator<Item = Option<Engine>> {
+    ENGINES.into_iter().filter(|&engine| engine != Some(Engine::Bf16) || bf16::available())
 }
 
 /// Best of several runs of at least 20 ms, in flop per nanosecond.
-fn rate(flop: f64, threads: usize, mut f: impl FnMut()) -> f64 {
-    let start = Instant::now();
-    let clock = || if threads == 1 { thread_time(start) } else { start.elapsed() };
+fn rate(flop: f64, mut f: impl FnMut()) -> f64 {
     f();
     let mut best = 0.0_f64;
     let (mut times, mut repeats) = (0, 1_u32);
     while times < 4 {
-        let before = clock();
+        let before = Instant::now();
         for _ in 0..repeats {
             f();
         }
-        let took = clock().saturating_sub(before).as_nanos() as f64;
+        let took = before.elapsed().as_nanos() as f64;
         if took < 2e7 {
             repeats *= 2;
             continue;
@@ -61,19 +55,20 @@ fn main() {
         let flop = (2 * m * n * k) as f64;
         let (a, b, mut c) = (ramp(m, k), ramp(k, n), ramp(m, n));
         let (a, b, c) = (a.as_slice(), b.as_slice(), c.as_mut_slice());
-        let nn = rate(flop, 1, || tile::nn_add(m, n, k, a, b, c));
-        let nt = rate(flop, 1, || tile::nt(m, n, k, a, b, c));
-        let tn = rate(flop, 1, || tile::tn_add(m, n, k, a, b, c));
+        let nn = rate(flop, || tile::nn_add(m, n, k, a, b, c));
+        let nt = rate(flop, || tile::nt(m, n, k, a, b, c));
+        let tn = rate(flop, || tile::tn_add(m, n, k, a, b, c));
         println!("tile {m:4} x {n:4} over {k:4}   nn {nn:6.1}   nt {nt:6.1}   tn {tn:6.1}");
     }
     let x = vec![-1.5_f32; 4096];
     let mut y = x.clone();
-    let exp = rate(4096.0, 1, || {
+    let exp = rate(4096.0, || {
         y.copy_from_slice(&x);
         tile::row_exp_sum(&mut y, 0.25);
     });
     println!("exp {exp:.2} per ns");
     let cpu = Cpu::new(threads).expect("threads");
+    println!("columns: chosen, tile, faer, gemm, bf16");
     let shapes = [
         (4096, 512, 512),
         (4096, 2048, 512),
@@ -97,8 +92,8 @@ fn main() {
         print!("matmul {m:5} x {n:5} over {k:5}");
         for (name, form, b) in [("nn", Form::Plain, &b), ("nt", Form::RightTransposed, &bt)] {
             print!("   {name}");
-            for engine in ENGINES {
-                let r = rate(flop, threads, || {
+            for engine in engines() {
+                let r = rate(flop, || {
                     multiply(&cpu, form, a.view(), b.view(), Write::Overwrite, c.view_mut(), engine);
                 });
                 print!(" {r:6.1}");
@@ -107,8 +102,8 @@ fn main() {
         // The gradient of the weights: tokens are summed over.
         let mut w = ramp(k, n);
         print!("   tn");
-        for engine in ENGINES {
-            let r = rate(flop, threads, || {
+        for engine in engines() {
+            let r = rate(flop, || {
                 multiply(
                     &cpu,
                     Form::LeftTransposed,

@@ -14,7 +14,7 @@
 //!   error against the `f64` twin is at most twice the `f32` twin's.
 //!
 //! # Where to look
-//! - data: [`Buffer`], [`Matrix`], [`View`], [`ViewMut`]   - products: [`matmul`], [`matmul_nt`], [`matmul_tn`], [`tile`]
+//! - data: [`Buffer`], [`Matrix`], [`View`], [`ViewMut`]   - products: [`matmul`], [`matmul_nt`], [`matmul_tn`], [`tile`], [`Precision`], [`bf16`]
 //! - layers: [`layer_norm`], [`activation`], [`bias`], [`softmax`], [`cross_entropy`], [`dropout`], [`embedding`], [`elementwise`]
 //! - randomness by address: [`Address`], [`Purpose`], [`Stream`]   - instructions: [`simd`]
 
@@ -24,6 +24,7 @@
 )]
 
 pub mod activation;
+pub mod bf16;
 pub mod bias;
 mod buffer;
 mod cpu;
@@ -35,6 +36,7 @@ pub mod layer_norm;
 mod matrix;
 pub mod naive;
 mod panels;
+mod precision;
 mod product;
 mod random;
 mod real;
@@ -51,6 +53,7 @@ mod workspace;
 pub use buffer::Buffer;
 pub use cpu::Cpu;
 pub use matrix::Matrix;
+pub use precision::{Precision, UnknownPrecision};
 #[doc(hidden)]
 pub use product::{Engine, Form, multiply};
 pub use product::{Write, matmul, matmul_nt, matmul_tn};

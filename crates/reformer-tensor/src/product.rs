@@ -9,6 +9,8 @@
 //! - `gemm`: large `aᵀ·b` (the gradients of weights) and wide outputs;
 //! - `faer`: the large rest.
 //!
+//! Where [`Cpu::precision`] is [`Precision::Bf16`], large products round their operands instead: [`crate::bf16`].
+//!
 //! # Shapes
 //! - [`matmul`]: `[m, k]·[k, n]`   - [`matmul_nt`]: `[m, k]·[n, k]ᵀ`   - [`matmul_tn`]: `[k, m]ᵀ·[k, n]`
 //!
@@ -18,7 +20,7 @@ use core::ops::Range;
 
 use crate::simd::dispatch;
 use crate::tile::{Block, Dots, Operand};
-use crate::{Cpu, View, ViewMut};
+use crate::{Cpu, Precision, View, ViewMut, bf16};
 
 /// Whether a product replaces its destination or is added to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,7 @@ pub enum Engine {
     Tile,
     Faer,
     Gemm,
+    Bf16,
 }
 
 /// The engine for a panel `[m, n]` over `k`.
@@ -124,6 +127,10 @@ pub fn multiply(
     );
     if m == 0 || n == 0 {
         return;
+    }
+    let wanted = cpu.precision() == Precision::Bf16 && bf16::pays(m, n, k);
+    if engine == Some(Engine::Bf16) || (engine.is_none() && wanted) {
+        return bf16::multiply(cpu, form, a, b, w, c);
     }
     let (rows, cols) = grid(m, n, k);
     let mut panels = Vec::with_capacity(m.div_ceil(rows) * n.div_ceil(cols));
@@ -200,6 +207,7 @@ fn panel(
         Engine::Faer => unsafe { by_faer([m, n, k], a, b, c, add) },
         // SAFETY: as above.
         Engine::Gemm => unsafe { by_gemm([m, n, k], a, b, c, add) },
+        Engine::Bf16 => unreachable!("`multiply` has taken this way before the panels are cut"),
     }
 }
 

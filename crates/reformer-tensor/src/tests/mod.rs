@@ -1,6 +1,7 @@
 //! One case table for all kernels: every operation at every SIMD level against its twins, and with several threads
 //! against itself.
 
+mod bf16;
 mod gradients;
 mod invariance;
 mod layers;

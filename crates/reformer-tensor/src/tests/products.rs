@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use crate::tests::{COLUMNS, each_level, judge, judge_sum, normal, wide};
 use crate::{Cpu, Engine, Form, Matrix, Write, matmul, matmul_nt, matmul_tn, multiply, naive, tile};
 
-const FORMS: [Form; 3] = [Form::Plain, Form::RightTransposed, Form::LeftTransposed];
+pub(super) const FORMS: [Form; 3] = [Form::Plain, Form::RightTransposed, Form::LeftTransposed];
 
 type Twin<T> = fn(usize, usize, usize, &[T], &[T]) -> Vec<T>;
 type Tile = fn(usize, usize, usize, &[f32], &[f32], &mut [f32]);
@@ -18,7 +18,7 @@ fn twins(form: Form) -> (Twin<f32>, Twin<f64>) {
     }
 }
 
-fn operands(form: Form, m: usize, n: usize, k: usize) -> (Matrix, Matrix) {
+pub(super) fn operands(form: Form, m: usize, n: usize, k: usize) -> (Matrix, Matrix) {
     match form {
         Form::Plain => (normal(1, m, k), normal(2, k, n)),
         Form::RightTransposed => (normal(1, m, k), normal(2, n, k)),
@@ -27,7 +27,7 @@ fn operands(form: Form, m: usize, n: usize, k: usize) -> (Matrix, Matrix) {
 }
 
 /// Judges `c` and, started from ones, `c + 1`.
-fn judge_product(
+pub(super) fn judge_product(
     case: &str,
     form: Form,
     shape: [usize; 3],

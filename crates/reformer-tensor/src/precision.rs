@@ -1,0 +1,54 @@
+//! In which numbers products are computed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::bf16;
+
+/// The operands of large matrix products; sums and everything else are `f32`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// `f32` operands.
+    #[default]
+    F32,
+    /// Operands rounded to `bf16` (8 bits of mantissa, the exponents of `f32`), products summed in `f32`: about twice as
+    /// fast where the processor has AVX-512 BF16. Elsewhere products stay `f32`.
+    Bf16,
+}
+
+impl Precision {
+    /// What this machine computes when asked for `self`: [`Precision::F32`] where it has no `bf16` products.
+    pub fn in_use(self) -> Self {
+        if self == Self::Bf16 && bf16::available() { Self::Bf16 } else { Self::F32 }
+    }
+
+    /// The name in recipes, flags and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A precision that does not exist.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a precision of products; expected f32 or bf16")]
+pub struct UnknownPrecision(String);
+
+impl FromStr for Precision {
+    type Err = UnknownPrecision;
+
+    fn from_str(name: &str) -> Result<Self, UnknownPrecision> {
+        [Self::F32, Self::Bf16]
+            .into_iter()
+            .find(|precision| precision.name() == name)
+            .ok_or_else(|| UnknownPrecision(name.to_owned()))
+    }
+}
