@@ -4,6 +4,7 @@
 //! *mean* (which checkpoint, how many threads, colour or not) is resolved by each command before it runs.
 
 pub(crate) mod bench;
+pub(crate) mod plot;
 
 use std::path::PathBuf;
 
@@ -76,6 +77,8 @@ pub(crate) enum Command {
         after_help = "One JSON object a line with --json; lists are every combination. MB are 2^20 bytes."
     )]
     Bench(bench::BenchCommand),
+    /// Draw benchmarks of attention, or the loss of runs, as SVG
+    Plot(plot::PlotArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell

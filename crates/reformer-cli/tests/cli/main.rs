@@ -9,5 +9,6 @@ mod fixture;
 mod generate;
 mod inspect_and_eval;
 mod kill_resume;
+mod plot;
 mod refusals;
 mod train;
