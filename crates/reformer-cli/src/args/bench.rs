@@ -257,6 +257,15 @@ pub(crate) enum OptimizerChoice {
     Adafactor,
 }
 
+/// Which norm of the gradient is clipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClipChoice {
+    /// Of the whole model.
+    Global,
+    /// Of each layer by itself.
+    Group,
+}
+
 /// `reformer bench train`.
 #[derive(Debug, Args)]
 pub(crate) struct TrainBench {
@@ -269,6 +278,12 @@ pub(crate) struct TrainBench {
     /// Which optimizer
     #[arg(long, value_name = "NAME", default_value = "adamw")]
     pub(crate) optimizer: OptimizerChoice,
+    /// Update each layer as soon as its gradient is there: no whole set of gradients is held
+    #[arg(long)]
+    pub(crate) in_backward: bool,
+    /// Which norm is clipped; `global` with --in-backward takes a pass of its own
+    #[arg(long, value_name = "NORM", default_value = "global")]
+    pub(crate) clip_by: ClipChoice,
     #[command(flatten)]
     pub(crate) model: ModelShape,
     #[command(flatten)]

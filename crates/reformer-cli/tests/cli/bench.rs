@@ -75,6 +75,12 @@ fn hash_gemm_and_train_tell_their_rates() {
     let shape =
         ["--layers", "2", "--d-model", "32", "--num-heads", "2", "--vocab", "32", "--chunk-length", "16"];
     let train = bench(&[&["train"], &shape[..], &["--length", "100", "--kinds", "lsh,local,full"]].concat());
+    let on_the_way =
+        bench(&[&["train"], &shape[..], &["--length", "32", "--in-backward", "--clip-by", "group"]].concat());
+    assert_eq!(
+        (on_the_way[0]["in_backward"].as_bool(), on_the_way[0]["clip_by"].as_str()),
+        (Some(true), Some("group"))
+    );
     assert_eq!(train[0]["kinds"], serde_json::json!(["lsh", "local"]));
     assert!(train[0]["tokens_per_second"].as_f64() > Some(0.0));
     assert!(train[0]["parameters"].as_u64() > Some(0));

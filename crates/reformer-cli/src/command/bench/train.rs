@@ -1,16 +1,17 @@
 //! `reformer bench train`: whole optimizer steps of a fresh model on random tokens: forward, reverse, clipping by the
 //! global norm, update. Operations are the model's own count, the reverse pass's recomputation included.
 
-use reformer::model::memory::{MemoryEstimate, flops_per_token};
-use reformer::model::{Batch, Group, Model, Pass};
-use reformer::tensor::{Address, Purpose, elementwise};
-use reformer::train::optimizer::{Optimizer, StepScale, clip_factor, global_norm};
-use reformer::train::recipe::{OptimizerKind, Recipe};
+use reformer::model::flops::flops_per_token;
+use reformer::model::memory::MemoryEstimate;
+use reformer::model::{Batch, Model, Pass};
+use reformer::tensor::{Address, Purpose};
+use reformer::train::Learner;
+use reformer::train::recipe::{ClipBy, OptimizerKind, Recipe};
 use serde_json::json;
 
 use super::report::{Bench, Result};
 use super::{fits, positive, shape};
-use crate::args::bench::{OptimizerChoice, TrainBench};
+use crate::args::bench::{ClipChoice, OptimizerChoice, TrainBench};
 use crate::number;
 
 /// Measures every length.
@@ -42,22 +43,17 @@ fn measure(args: &TrainBench, bench: &mut Bench<'_>, length: usize) -> anyhow::R
     let case = bench.begin();
     let mut recipe = Recipe::demo(&[])?.optimizer;
     recipe.kind = kind;
-    let mut model = Model::new(config.clone(), bench.seed);
-    let parameters = model.parameters().count();
-    let mut gradients = model.parameters().zeros_like();
-    let mut optimizer = Optimizer::new(&recipe, model.parameters());
+    recipe.in_backward = args.in_backward;
+    recipe.clip_by = match args.clip_by {
+        ClipChoice::Global => ClipBy::Global,
+        ClipChoice::Group => ClipBy::Group,
+    };
+    let mut learner = Learner::new(Model::new(config.clone(), bench.seed), &recipe);
+    let parameters = learner.model().parameters().count();
     let batch = tokens(bench.seed, args.batch, length, config.vocab_size);
-    let scale = 1.0 / (args.batch * length) as f32;
-    let mut step = 0;
+    let batches = [(batch, Pass::training(bench.seed, 0))];
     let measured = bench.time(case, 0, || {
-        gradients.clear();
-        let mut sink = |index: usize, group: &Group| {
-            elementwise::add_assign(&cpu, gradients.groups_mut()[index].data_mut(), group.data());
-        };
-        model.forward_backward(&cpu, &batch, &Pass::training(bench.seed, step), scale, &mut sink)?;
-        step += 1;
-        let gradient = clip_factor(global_norm(&cpu, &gradients), recipe.clip);
-        optimizer.step(&cpu, model.parameters_mut(), &gradients, StepScale { rate: 1e-4, step, gradient });
+        learner.step(&cpu, &batches, 1e-4)?;
         Ok(())
     })?;
 
@@ -70,6 +66,8 @@ fn measure(args: &TrainBench, bench: &mut Bench<'_>, length: usize) -> anyhow::R
         "batch": args.batch,
         "dtype": dtype,
         "optimizer": kind,
+        "in_backward": args.in_backward,
+        "clip_by": recipe.clip_by,
         "parameters": parameters,
         "tokens_per_second": (rate * 10.0).round() / 10.0,
         "expected_peak_mb": expected >> 20,
@@ -81,7 +79,7 @@ fn measure(args: &TrainBench, bench: &mut Bench<'_>, length: usize) -> anyhow::R
         bench: "train",
         parameters: all,
         flops: Some(flops),
-        flops_formula: "reformer_model's count of a training step, recomputation included",
+        flops_formula: "every part of the model, recomputation in the reverse pass included (reformer_model::flops)",
         cells: vec![
             ("length", number::count(length)),
             ("parameters", number::count(parameters)),
