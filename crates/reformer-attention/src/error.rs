@@ -72,6 +72,14 @@ pub enum AttentionError {
     /// Separate keys without a key matrix, or shared keys with one.
     #[error("{0}")]
     Keys(&'static str),
+    /// A step reaches back to positions whose pages were given back.
+    #[error("position {position} is needed, but only those from {kept} on are kept; keep more of them")]
+    Forgotten {
+        /// The earliest position needed.
+        position: usize,
+        /// The earliest position kept.
+        kept: usize,
+    },
     /// NaN or infinity in an operand. What the call has written is unspecified.
     #[error("{what} holds {value} at row {row}, column {col}; look for the step before that produced it")]
     NonFinite {

@@ -1,10 +1,11 @@
 //! What must hold for any length, mask and bucketing; bad input; decoding.
 
 use proptest::prelude::*;
+use reformer_attention::decode::{Scratch, Step, full_step, local_step, lsh_step};
 use reformer_attention::{
-    ALONE, AttentionError, BucketMemory, Duplicates, FullConfig, Gradients, Inputs, KeyNorm, Keys, Layout,
-    LocalConfig, LshConfig, StepInputs, Upstream, full_backward, full_forward, full_step, local_forward,
-    local_step, lsh_backward, lsh_forward, lsh_step,
+    ALONE, AttentionError, BucketTable, Duplicates, FullConfig, Gradients, Inputs, KeyNorm, KeyValues, Keys,
+    Layout, LocalConfig, LshConfig, Storage, Upstream, full_backward, full_forward, local_forward,
+    lsh_backward, lsh_forward,
 };
 use reformer_lsh::{BucketCount, Buckets, Rotations, hash_vectors};
 use reformer_tensor::{Address, Cpu, Matrix, Purpose};
@@ -166,27 +167,36 @@ proptest! {
         let (qk, v) = (normal(seed, len, 4), normal(!seed, len, 4));
         let inputs = Inputs::shared(qk.view(), v.view());
         let buckets = hash(&cpu, &qk, layout, rounds, None);
-        let memory = BucketMemory::of_prompt(&buckets[0]);
+        let table = BucketTable::of_prompt(&buckets[0], 8, len).unwrap();
         let (mut out, mut z, mut step) = (Matrix::zeros(len, 4), vec![0.0; len], [0.0; 4]);
-        let last = StepInputs { q: qk.row(len - 1), k: qk.view(), v: v.view() };
+        let mut scratch = Scratch::default();
+        let remembered = |keys: Keys| {
+            let mut rows = KeyValues::new(1, 4, Storage::F32);
+            rows.extend(qk.view(), v.view(), keys).unwrap();
+            rows
+        };
+        let rows = remembered(Keys::Shared(KeyNorm::Rms));
+        let last = Step { q: qk.row(len - 1), head: 0, position: len - 1, rows: &rows };
 
         // No bucket is longer than a chunk of len, whether chunked or exact.
         for exact_below in [0, len] {
             let config = LshConfig { same_bucket, duplicates, exact_below, ..LshConfig::paper(len) };
             lsh_forward(&cpu, &config, layout, &inputs, &buckets, out.view_mut(), &mut z).unwrap();
-            lsh_step(&config, &last, &memory, &mut step).unwrap();
+            lsh_step(&config, &last, &table, &mut scratch, &mut step).unwrap();
             prop_assert!(distance(&step, out.row(len - 1)) < 1e-5);
         }
         for keys in [Keys::Separate, Keys::Shared(KeyNorm::UnitScaled)] {
+            let rows = remembered(keys);
+            let last = Step { rows: &rows, ..last };
             let mut inputs = inputs;
             inputs.k = (keys == Keys::Separate).then(|| qk.view());
             let config = LocalConfig { keys, ..LocalConfig::causal(7) };
             local_forward(&cpu, &config, layout, &inputs, out.view_mut(), &mut z).unwrap();
-            local_step(&config, &last, &mut step).unwrap();
+            local_step(&config, &last, &mut scratch, &mut step).unwrap();
             prop_assert!(distance(&step, out.row(len - 1)) < 1e-5);
             let config = FullConfig { keys, ..FullConfig::causal() };
             full_forward(&cpu, &config, layout, &inputs, out.view_mut(), &mut z).unwrap();
-            full_step(&config, &last, &mut step).unwrap();
+            full_step(&config, &last, &mut scratch, &mut step).unwrap();
             prop_assert!(distance(&step, out.row(len - 1)) < 1e-5);
         }
     }
@@ -267,9 +277,50 @@ fn a_sequence_of_no_positions_is_nothing_to_do() {
     let inputs = Inputs::shared(x.view(), x.view());
     let [out, ..] = lsh(&cpu, &LshConfig::paper(4), layout, &inputs, &[], &x);
     assert!(out.as_slice().is_empty());
-    let none = Matrix::zeros(0, 4);
-    let step = StepInputs { q: &[0.0; 4], k: none.view(), v: none.view() };
-    assert!(full_step(&FullConfig::causal(), &step, &mut [0.0; 4]).is_err());
+    let rows = KeyValues::new(1, 4, Storage::F32);
+    let step = Step { q: &[0.0; 4], head: 0, position: 0, rows: &rows };
+    assert!(full_step(&FullConfig::causal(), &step, &mut Scratch::default(), &mut [0.0; 4]).is_err());
+}
+
+#[test]
+fn a_step_reaches_the_latest_of_its_bucket_and_nobody_else() {
+    // One bucket of 40, chunks of 8 and one before: the latest 16, itself among them.
+    let (x, len) = (normal(7, 40, 4), 40);
+    let mut rows = KeyValues::new(1, 4, Storage::F32);
+    rows.extend(x.view(), x.view(), Keys::Shared(KeyNorm::Rms)).unwrap();
+    let table =
+        |ids: Vec<u32>| BucketTable::of_prompt(&Buckets::given(2, len, 2, ids).unwrap(), 2, len).unwrap();
+    let config = LshConfig::paper(8);
+    let step = Step { q: x.row(39), head: 0, position: 39, rows: &rows };
+    let (mut scratch, mut got, mut expected) = (Scratch::default(), [0.0; 4], [0.0; 4]);
+    lsh_step(&config, &step, &table(vec![0; 80]), &mut scratch, &mut got).unwrap();
+    let window = LocalConfig { keys: Keys::Shared(KeyNorm::Rms), ..LocalConfig::causal(16) };
+    let shifted = {
+        let mut rows = KeyValues::new(1, 4, Storage::F32);
+        let last = x.view().rows_range(24..40);
+        rows.extend(last, last, Keys::Shared(KeyNorm::Rms)).unwrap();
+        rows
+    };
+    let alone = Step { position: 15, rows: &shifted, ..step };
+    local_step(&window, &alone, &mut scratch, &mut expected).unwrap();
+    assert!(distance(&got, &expected) < 1e-6);
+    // Alone in its bucket in both rounds: its own value, exactly.
+    let lonely = (0..80).map(|i| u32::from(i % 40 == 39)).collect();
+    lsh_step(&config, &step, &table(lonely), &mut scratch, &mut got).unwrap();
+    assert_eq!(got, x.row(39));
+}
+
+#[test]
+fn a_step_that_needs_what_was_given_back_says_so() {
+    let x = normal(8, 200, 4);
+    let mut rows = KeyValues::new(1, 4, Storage::F32);
+    rows.extend(x.view(), x.view(), Keys::Separate).unwrap();
+    rows.forget_before(150);
+    let step = Step { q: x.row(199), head: 0, position: 199, rows: &rows };
+    let (mut scratch, mut out) = (Scratch::default(), [0.0; 4]);
+    local_step(&LocalConfig::causal(16), &step, &mut scratch, &mut out).unwrap();
+    let message = full_step(&FullConfig::causal(), &step, &mut scratch, &mut out).unwrap_err().to_string();
+    assert!(message.contains("position 0 is needed, but only those from 128 on"), "{message}");
 }
 
 #[test]

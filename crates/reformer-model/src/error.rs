@@ -114,6 +114,27 @@ pub enum ModelError {
         /// What the reader said.
         reason: String,
     },
+    /// A decode state's file cannot be used.
+    #[error("{}: not a decode state of this model: {reason}; read the prompt again and save a new one", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A decode state cannot go back so far.
+    #[error(
+        "a state of {len} tokens cannot go back to {wanted}: its local layers keep what {undo} tokens need; read the tokens \
+         again, or keep more (DecodeOptions::undo)"
+    )]
+    Forgotten {
+        /// The length asked for.
+        wanted: usize,
+        /// The length now.
+        len: usize,
+        /// Tokens that can surely be taken back.
+        undo: usize,
+    },
     /// The file system said no.
     #[error("{}: cannot {action}: {source}", path.display())]
     Io {

@@ -12,6 +12,8 @@ mod write;
 
 pub mod names;
 
+pub(crate) use write::replace;
+
 use std::path::Path;
 
 use crate::config::Config;
@@ -45,5 +47,5 @@ pub(crate) fn load_config(dir: &Path) -> Result<Config> {
 pub(crate) fn save(dir: &Path, config: &Config, parameters: &Parameters) -> Result<()> {
     std::fs::create_dir_all(dir).map_err(|e| ModelError::io(dir, "create the directory", e))?;
     write::parameters(dir, config, parameters)?;
-    write::replace(&dir.join(CONFIG), config.to_json().as_bytes())
+    replace(&dir.join(CONFIG), config.to_json().as_bytes())
 }

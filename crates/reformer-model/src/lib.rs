@@ -33,7 +33,7 @@ mod training;
 
 pub use batch::{Batch, LossReport, Pass};
 pub use config::{Config, Fields, Kind};
-pub use decode::DecodeState;
+pub use decode::{DecodeOptions, DecodeState, Decoder, FIRST_PIECE, PIECE, Packed, Storage};
 pub use error::{ModelError, Result};
 pub use hf::names;
 pub use locate::NonFinite;

@@ -14,7 +14,7 @@
 //!   error against the `f64` twin is at most twice the `f32` twin's.
 //!
 //! # Where to look
-//! - data: [`Buffer`], [`Matrix`], [`View`], [`ViewMut`]   - products: [`matmul`], [`matmul_nt`], [`matmul_tn`], [`tile`], [`Precision`], [`bf16`]
+//! - data: [`Buffer`], [`Matrix`], [`View`], [`ViewMut`]   - products: [`matmul`], [`matmul_nt`], [`matmul_tn`], [`few_rows`], [`tile`], [`Precision`], [`bf16`]
 //! - layers: [`layer_norm`], [`activation`], [`bias`], [`softmax`], [`cross_entropy`], [`dropout`], [`embedding`], [`elementwise`]
 //! - randomness by address: [`Address`], [`Purpose`], [`Stream`]   - instructions: [`simd`]
 
@@ -30,6 +30,7 @@ mod buffer;
 mod cpu;
 pub mod cross_entropy;
 pub mod dropout;
+mod element;
 pub mod elementwise;
 pub mod embedding;
 pub mod layer_norm;
@@ -48,10 +49,12 @@ mod tests;
 mod threads;
 pub mod tile;
 mod view;
+mod weights;
 mod workspace;
 
 pub use buffer::Buffer;
 pub use cpu::Cpu;
+pub use element::{Bf16, Element};
 pub use matrix::Matrix;
 pub use precision::{Precision, UnknownPrecision};
 #[doc(hidden)]
@@ -62,4 +65,5 @@ pub use real::Real;
 pub use shared_rows::SharedRows;
 pub use threads::{ThreadError, Threads};
 pub use view::{View, ViewMut};
+pub use weights::{Weights, few_rows};
 pub use workspace::{Lease, LeasedMatrix, Workspace};

@@ -6,12 +6,13 @@ mod fixture;
 use fixture::{Fixture, folder, list};
 
 /// How many fixtures of each kind the project's own folder has.
-const EXPECTED: [(&str, usize); 7] = [
+const EXPECTED: [(&str, usize); 8] = [
     ("hf_lsh_attention", 16),
     ("lucid_lsh_attention", 17),
     ("trax_lsh_head", 10),
     ("hf_local_attention", 4),
     ("trax_self_attention_head", 4),
+    ("trax_predict_head", 1),
     ("lucid_full_qk", 1),
     ("lucid_layer", 5),
 ];

@@ -61,7 +61,7 @@ pub(super) fn parameters(dir: &Path, config: &Config, parameters: &Parameters) -
 }
 
 /// Puts `bytes` at `path` whole or not at all.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let fault = |source| ModelError::io(path, "write", source);
     let dir = path.parent().unwrap_or_else(|| Path::new("."));
     let mut builder = tempfile::Builder::new();

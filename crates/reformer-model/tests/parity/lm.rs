@@ -17,12 +17,12 @@ const ALLOWANCE: f64 = 1e-4;
 /// Several rounds: the peers' rounding of lone rows (see the module above).
 const ROUNDS: f64 = 5e-3;
 
-fn allowance(rounds: usize) -> f64 {
+pub(super) fn allowance(rounds: usize) -> f64 {
     if rounds == 1 { ALLOWANCE } else { ROUNDS }
 }
 
 /// The fixture's model. Transformers 5, which made the fixtures, loads `lm_head.bias` and never adds it.
-fn model(config: &serde_json::Value, tensors: &Tensors) -> Result<Model, String> {
+pub(super) fn model(config: &serde_json::Value, tensors: &Tensors) -> Result<Model, String> {
     let mut config = config.clone();
     if config["transformers_version"].is_null() {
         config["transformers_version"] = "5.23.0".into();

@@ -6,6 +6,7 @@
 
 mod axial;
 mod block;
+mod generation;
 mod lm;
 
 use super::fixture::{Report, Tensors};
@@ -19,6 +20,7 @@ pub(crate) fn check(
     Some(match kind {
         "hf_model_lm" => lm::hf_model_lm(config, tensors),
         "hf_eval" => lm::hf_eval(config, tensors),
+        "hf_generation" => generation::hf_generation(config, tensors),
         "hf_axial" => axial::hf_axial(config, tensors),
         "lucid_axial" => axial::lucid_axial(config, tensors),
         "hf_reversible_layer" => block::hf_reversible_layer(config, tensors),

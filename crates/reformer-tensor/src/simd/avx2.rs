@@ -80,6 +80,15 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn load_bf16_ptr(self, at: *const u16) -> Self::V {
+        // SAFETY: `self` proves that the instructions exist; the caller promises the memory.
+        unsafe {
+            let halves = _mm_loadu_si128(at.cast());
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves)))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn transpose(self, from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
         // Pairs of rows, then quadruples, then the two 128-bit halves.
         // SAFETY: `self` proves that the instructions exist; the caller promises both blocks.

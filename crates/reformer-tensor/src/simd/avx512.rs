@@ -76,6 +76,15 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn load_bf16_ptr(self, at: *const u16) -> Self::V {
+        // SAFETY: `self` proves that the instructions exist; the caller promises the memory.
+        unsafe {
+            let halves = _mm256_loadu_si256(at.cast());
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn transpose(self, from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
         // Pairs of rows, then quadruples, then 128-bit lanes across the four quadruples.
         // SAFETY: `self` proves that the instructions exist; the caller promises both blocks.
@@ -261,6 +270,31 @@ impl Simd for Avx512 {
     fn sum(self, a: Self::V) -> f32 {
         // SAFETY: `self` proves that the instruction exists.
         unsafe { _mm512_reduce_add_ps(a) }
+    }
+
+    #[inline(always)]
+    fn sums(self, [a, b, c, d]: [Self::V; 4]) -> [f32; 4] {
+        // Halves, quarters, pairs, single lanes: the four vectors share every step. 128-bit lanes of `u`: one of each.
+        // SAFETY: `self` proves that the instructions exist.
+        unsafe {
+            let ab = _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
+            let cd = _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(c, d), _mm512_shuffle_f32x4::<0xee>(c, d));
+            let u = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xdd>(ab, cd));
+            let u = _mm512_add_ps(u, _mm512_permute_ps::<0b01_00_11_10>(u));
+            let u = _mm512_add_ps(u, _mm512_permute_ps::<0b10_11_00_01>(u));
+            [
+                _mm512_cvtss_f32(u),
+                _mm_cvtss_f32(_mm512_extractf32x4_ps::<1>(u)),
+                _mm_cvtss_f32(_mm512_extractf32x4_ps::<2>(u)),
+                _mm_cvtss_f32(_mm512_extractf32x4_ps::<3>(u)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, at: *const u8) {
+        // SAFETY: a hint; it reads nothing and faults on no address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
     }
 
     #[inline(always)]

@@ -123,6 +123,11 @@ pub trait Simd: Copy {
     /// # Safety
     /// `count` floats must be writable.
     unsafe fn store_part_ptr(self, at: *mut f32, count: usize, v: Self::V);
+    /// `LANES` numbers of `bf16` (the upper halves of `f32`s) at `at`, widened.
+    ///
+    /// # Safety
+    /// They must be readable.
+    unsafe fn load_bf16_ptr(self, at: *const u16) -> Self::V;
     /// Writes the transpose of a `LANES × LANES` block: `to[j·to_stride + i] = from[i·from_stride + j]`.
     ///
     /// # Safety
@@ -175,6 +180,34 @@ pub trait Simd: Copy {
     fn sum(self, a: Self::V) -> f32;
     /// The largest lane.
     fn maximum(self, a: Self::V) -> f32;
+
+    /// The sums of the lanes of four vectors, each added up in one order, whatever the others are.
+    #[inline(always)]
+    fn sums(self, v: [Self::V; 4]) -> [f32; 4] {
+        [self.sum(v[0]), self.sum(v[1]), self.sum(v[2]), self.sum(v[3])]
+    }
+
+    /// Asks for a cache line that will be wanted; any address will do.
+    #[inline(always)]
+    fn prefetch(self, at: *const u8) {
+        let _ = at;
+    }
+
+    /// The first `count < LANES` numbers of `bf16` at `at`, zero in the other lanes.
+    ///
+    /// # Safety
+    /// `count` numbers must be readable.
+    #[inline(always)]
+    unsafe fn load_bf16_part_ptr(self, at: *const u16, count: usize) -> Self::V {
+        debug_assert!(count < Self::LANES && Self::LANES <= 16);
+        let mut whole = [0_u16; 16];
+        for (lane, x) in whole.iter_mut().enumerate().take(count) {
+            // SAFETY: the caller promises that `count` numbers are readable.
+            *x = unsafe { at.add(lane).read() };
+        }
+        // SAFETY: no vector has more than 16 lanes.
+        unsafe { self.load_bf16_ptr(whole.as_ptr()) }
+    }
 
     /// The first `LANES` floats of `x`.
     #[inline(always)]

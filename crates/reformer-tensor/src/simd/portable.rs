@@ -66,6 +66,16 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn load_bf16_ptr(self, at: *const u16) -> Self::V {
+        let mut out = [0.0; LANES];
+        for (lane, x) in out.iter_mut().enumerate() {
+            // SAFETY: the caller promises that `LANES` numbers are readable.
+            *x = f32::from_bits(u32::from(unsafe { at.add(lane).read_unaligned() }) << 16);
+        }
+        out
+    }
+
+    #[inline(always)]
     unsafe fn transpose(self, from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
         for i in 0..LANES {
             for j in 0..LANES {

@@ -2,6 +2,7 @@
 //! against itself.
 
 mod bf16;
+mod decoding;
 mod gradients;
 mod invariance;
 mod layers;

@@ -2,47 +2,61 @@
 //!
 //! Each number of `b` (the weights, `[out, in]`) is wanted `m` times only, so nothing is packed and nothing transposed:
 //! `b` streams through once, four of its rows at a time against up to four of `a`, sixteen dot products in registers.
+//! `b` may be kept in `bf16`; it is widened on the way.
+//!
+//! A number of `c` is summed in the same order whatever stands in the other rows and columns, so the bits of a row do
+//! not depend on how many rows there are.
 
 use core::marker::PhantomData;
 
-use crate::View;
 use crate::simd::{Kernel, Simd};
+use crate::{Element, View};
 
 /// Rows of `b` at a time.
 const WIDE: usize = 4;
 
 /// The product of few rows with the transpose of many.
-pub(crate) struct Dots<'a> {
+pub(crate) struct Dots<'a, E> {
     a: View<'a>,
-    b: View<'a>,
+    b: View<'a, E>,
     c: *mut f32,
     c_stride: usize,
     add: bool,
     borrowed: PhantomData<&'a mut [f32]>,
 }
 
-impl<'a> Dots<'a> {
+impl<'a, E: Element> Dots<'a, E> {
     /// # Safety
     /// `a` and `b` have equally many columns; `c` is `a.rows()` rows of `b.rows()` floats, `stride` apart, borrowed
     /// exclusively until the kernel has run.
-    pub(crate) unsafe fn new(a: View<'a>, b: View<'a>, (c, c_stride): (*mut f32, usize), add: bool) -> Self {
+    pub(crate) unsafe fn new(
+        a: View<'a>,
+        b: View<'a, E>,
+        (c, c_stride): (*mut f32, usize),
+        add: bool,
+    ) -> Self {
         Self { a, b, c, c_stride, add, borrowed: PhantomData }
     }
 
-    /// Rows `i..i + M` of `a` against rows `j..j + N` of `b`.
+    /// Rows `i..i + M` of `a` against rows `j..j + N` of `b`. The first block of a column asks for the next column: rows
+    /// are too short for the processor to see the stream by itself.
     #[inline(always)]
     fn block<S: Simd, const M: usize, const N: usize>(&self, s: S, i: usize, j: usize) {
         let k = self.a.cols();
+        let (first, ahead) = (i == 0, N * self.b.stride());
         let a: [&[f32]; M] = core::array::from_fn(|r| self.a.row(i + r));
-        let b: [&[f32]; N] = core::array::from_fn(|r| self.b.row(j + r));
+        let b: [&[E]; N] = core::array::from_fn(|r| self.b.row(j + r));
         let mut acc = [[s.zero(); N]; M];
         let whole = k - k % S::LANES;
         let mut p = 0;
         while p < whole {
             let mut bs = [s.zero(); N];
             for (v, b) in bs.iter_mut().zip(&b) {
+                if first {
+                    s.prefetch(b.as_ptr().wrapping_add(p + ahead).cast());
+                }
                 // SAFETY: p + LANES <= k, the length of each row.
-                *v = unsafe { s.load_ptr(b.as_ptr().add(p)) };
+                *v = unsafe { E::load(s, b.as_ptr().add(p)) };
             }
             for (acc, a) in acc.iter_mut().zip(&a) {
                 // SAFETY: as above.
@@ -56,7 +70,8 @@ impl<'a> Dots<'a> {
         if whole < k {
             let mut bs = [s.zero(); N];
             for (v, b) in bs.iter_mut().zip(&b) {
-                *v = s.load_part(&b[whole..], s.zero());
+                // SAFETY: k − whole < LANES numbers are left.
+                *v = unsafe { E::load_part(s, b.as_ptr().add(whole), k - whole) };
             }
             for (acc, a) in acc.iter_mut().zip(&a) {
                 let x = s.load_part(&a[whole..], s.zero());
@@ -66,11 +81,14 @@ impl<'a> Dots<'a> {
             }
         }
         for (r, acc) in acc.into_iter().enumerate() {
-            for (q, v) in acc.into_iter().enumerate() {
+            // Always four, so that the order of adding up is one and the same.
+            let mut four = [s.zero(); WIDE];
+            four[..N].copy_from_slice(&acc);
+            for (q, sum) in s.sums(four).into_iter().enumerate().take(N) {
                 // SAFETY: entry (i + r, j + q) of `c`.
                 unsafe {
                     let at = self.c.add((i + r) * self.c_stride + j + q);
-                    *at = if self.add { *at + s.sum(v) } else { s.sum(v) };
+                    *at = if self.add { *at + sum } else { sum };
                 }
             }
         }
@@ -93,7 +111,7 @@ impl<'a> Dots<'a> {
     }
 }
 
-impl Kernel for Dots<'_> {
+impl<E: Element> Kernel for Dots<'_, E> {
     type Output = ();
 
     #[inline(always)]

@@ -17,16 +17,19 @@
 //! # Shapes
 //! `c: [m, n]`, contiguous row-major, as are `a` and `b`. The functions named `_add` add to `c`.
 //!
-//! Row operations for softmax stand beside them: [`row_max`], [`row_exp_sum`], [`scale`], [`dot`], [`axpy`].
+//! Row operations for softmax stand beside them: [`row_max`], [`row_exp_sum`], [`scale`], [`dot`], [`axpy`]; and for
+//! attention to rows that lie anywhere: [`gathered_dots`], [`gathered_sum`].
 
 mod block;
 mod dots;
+mod gather;
 pub mod packed;
 
 use crate::simd::{dispatch, rows};
 
 pub(crate) use block::{Block, Operand};
 pub(crate) use dots::Dots;
+pub use gather::{gathered_dots, gathered_sum};
 
 #[track_caller]
 fn check(m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &[f32]) {

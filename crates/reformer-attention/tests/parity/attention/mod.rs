@@ -9,6 +9,7 @@
 
 mod hf;
 mod lucid;
+mod predict;
 mod trax;
 
 use reformer_attention::{ALONE, Gradients, Inputs, Layout, Upstream};
@@ -21,6 +22,7 @@ pub fn check(kind: &str, config: &serde_json::Value, tensors: &Tensors) -> Optio
     Some(match kind {
         "hf_lsh_attention" => hf::lsh(config, tensors),
         "hf_local_attention" => hf::local(config, tensors),
+        "trax_predict_head" => predict::trax_head(config, tensors),
         "trax_lsh_head" => trax::lsh_head(config, tensors),
         "trax_self_attention_head" => trax::self_attention_head(config, tensors),
         "lucid_lsh_attention" => lucid::lsh(config, tensors),
