@@ -12,9 +12,10 @@ use reformer_text::{Form, Role, Turn};
 use serde::Serialize;
 
 use crate::conversation::Conversation;
-use crate::decode::{Cache, Completion, ContextPolicy, Finish, Generator, Request};
+use crate::decode::{Cache, ContextPolicy, Generator, Request};
 use crate::error::{GenerateError, Result};
 use crate::sampler::{Chain, Sampling};
+use crate::sequence::{Completion, Finish};
 use crate::stats::Stats;
 
 /// A reply, with what the context policy did to get it.
@@ -140,6 +141,11 @@ impl<'a> ChatSession<'a> {
         (self.cache.len(), self.generator.positions())
     }
 
+    /// Heap bytes of the decode state.
+    pub fn state_bytes(&self) -> usize {
+        self.cache.bytes()
+    }
+
     fn reply(&mut self, on_text: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Result<Reply> {
         let (prompt, dropped_turns) = self.prompt()?;
         let (tokenizer, form) = (self.generator.tokenizer(), self.generator.tokenizer().form());
@@ -152,6 +158,7 @@ impl<'a> ChatSession<'a> {
             stop_tokens: &stop_tokens,
             first_draw: self.draws,
             policy: self.policy,
+            log_probs: None,
         };
         // In the course's plain text the reply begins with the space after ` Person 2:`, which is no part of it.
         let mut begun = form == Form::Marks;

@@ -9,18 +9,19 @@
 //! concatenation of what the consumer saw is exactly [`Completion::text`].
 //!
 //! Knows nothing of roles and turns (that is [`ChatSession`](crate::ChatSession)), of terminals or of the time: the
-//! clock is a function.
+//! clock is a function. Many generations at once are the [`Engine`](crate::Engine)'s.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
-use reformer_model::{DecodeState, Model};
+use reformer_model::{DecodeOptions, DecodeState, Decoder, Model, Packed};
 use reformer_tensor::Cpu;
-use reformer_text::{StopStrings, StreamDecoder, Tokenizer};
+use reformer_text::Tokenizer;
 use serde::Serialize;
 
 use crate::error::{GenerateError, Result};
-use crate::sampler::{Chain, Sampling};
-use crate::stats::Stats;
+use crate::sampler::Sampling;
+use crate::sequence::{Advance, Completion, Finish, Sequence};
 
 /// What to do when the sequence reaches the model's last position.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -31,20 +32,6 @@ pub enum ContextPolicy {
     Refuse,
     /// The oldest part is dropped and counted in [`Completion::dropped_tokens`].
     Slide,
-}
-
-/// Why a generation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Finish {
-    /// A stop token or a stop string.
-    Stop,
-    /// `max_tokens` were generated.
-    Length,
-    /// The model has no position left.
-    ContextFull,
-    /// The consumer asked to stop.
-    Cancelled,
 }
 
 /// One generation, wanted.
@@ -60,47 +47,61 @@ pub struct Request<'a> {
     pub first_draw: u64,
     /// What to do when positions run out.
     pub policy: ContextPolicy,
+    /// Log-probabilities of every token and of this many likeliest ones.
+    pub log_probs: Option<usize>,
 }
 
-/// One generation, done.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Completion {
-    /// The text, without the stop string.
-    pub text: String,
-    /// The tokens, without the stop token; a stop string's tokens are among them.
-    pub ids: Vec<u32>,
-    /// Why it ended.
-    pub finish: Finish,
-    /// Tokens dropped from the beginning under [`ContextPolicy::Slide`].
-    pub dropped_tokens: usize,
-    /// Counts and seconds.
-    pub stats: Stats,
+impl<'a> Request<'a> {
+    /// A reply to `prompt`: first draw, no stop tokens, a full context refused, no log-probabilities.
+    pub fn new(prompt: &'a [u32], sampling: &'a Sampling) -> Self {
+        let policy = ContextPolicy::Refuse;
+        Self { prompt, sampling, stop_tokens: &[], first_draw: 0, policy, log_probs: None }
+    }
 }
 
-/// A decode state and the tokens it has seen, so that the next prompt computes only what is new.
-#[derive(Debug)]
+/// A decode state that outlives a generation, so that the next prompt computes only what is new.
+#[derive(Debug, Clone)]
 pub struct Cache {
     state: DecodeState,
-    ids: Vec<u32>,
 }
 
 impl Cache {
     /// Tokens in the state.
     pub fn len(&self) -> usize {
-        self.ids.len()
+        self.state.len()
     }
 
     /// Whether the state is fresh.
     pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.state.is_empty()
+    }
+
+    /// The tokens it has seen.
+    pub fn ids(&self) -> &[u32] {
+        self.state.ids()
+    }
+
+    /// Heap bytes held.
+    pub fn bytes(&self) -> usize {
+        self.state.bytes()
+    }
+
+    /// Writes the state, for a later run of the same model: a prompt cache.
+    pub fn save(&self, path: &Path, generator: &Generator<'_>) -> Result<()> {
+        Ok(self.state.save(path, generator.decoder.model())?)
+    }
+
+    /// Reads what [`Cache::save`] wrote.
+    pub fn load(path: &Path, generator: &Generator<'_>) -> Result<Self> {
+        Ok(Self { state: DecodeState::load(path, generator.decoder.model())? })
     }
 }
 
 /// What it takes to generate: threads, model, tokenizer and a clock in seconds.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Generator<'a> {
     cpu: &'a Cpu,
-    model: &'a Model,
+    decoder: Decoder<'a>,
     tokenizer: &'a Tokenizer,
     clock: &'a dyn Fn() -> f64,
 }
@@ -113,14 +114,22 @@ impl<'a> Generator<'a> {
         tokenizer: &'a Tokenizer,
         clock: &'a dyn Fn() -> f64,
     ) -> Result<Self> {
-        let vocab_size = model.config().vocab_size;
-        if tokenizer.vocab_size() > vocab_size {
-            return Err(GenerateError::TokenOutOfRange {
-                token: tokenizer.vocab_size() as u32 - 1,
-                vocab_size,
-            });
-        }
-        Ok(Self { cpu, model, tokenizer, clock })
+        check_tokenizer(model, tokenizer)?;
+        Ok(Self { cpu, decoder: Decoder::new(model), tokenizer, clock })
+    }
+
+    /// Decodes with packed weights of the model, if there are any.
+    #[must_use]
+    pub fn with_packed(mut self, packed: Option<&'a Packed>) -> Self {
+        self.decoder = self.decoder.with_packed(packed);
+        self
+    }
+
+    /// How the states of new caches remember.
+    #[must_use]
+    pub fn with_options(mut self, options: DecodeOptions) -> Self {
+        self.decoder = self.decoder.with_options(options);
+        self
     }
 
     /// The tokenizer.
@@ -128,241 +137,150 @@ impl<'a> Generator<'a> {
         self.tokenizer
     }
 
+    pub(crate) fn cpu(&self) -> &'a Cpu {
+        self.cpu
+    }
+
+    pub(crate) fn decoder(&self) -> &Decoder<'a> {
+        &self.decoder
+    }
+
     /// Positions of the model: no sequence can be longer. Sinusoidal positions have no end.
     pub fn positions(&self) -> usize {
-        self.model.config().position_limit().unwrap_or(usize::MAX)
+        positions(self.decoder.model())
     }
 
     /// A fresh cache.
     pub fn cache(&self) -> Cache {
-        Cache { state: self.model.decode_state(), ids: Vec::new() }
+        Cache { state: self.decoder.state() }
     }
 
-    /// Generates. `on_text` is called after every token, with an empty string when a token completes no character, so
-    /// that breaking stops before the next token.
+    /// Generates. `on_text` is called after every token, with an empty string when a token completes no character, and
+    /// between the pieces of a long prompt, so that breaking stops before the next token or piece.
     pub fn generate(
         &self,
         cache: &mut Cache,
         request: &Request<'_>,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Completion> {
-        let sampling = request.sampling;
-        let chain =
-            Chain::new(sampling)?.suppressing(&[self.tokenizer.pad_token()], self.tokenizer.vocab_size());
-        let prompt = self.fit(request)?;
-        let mut done = Completion {
-            text: String::new(),
-            ids: Vec::new(),
-            finish: Finish::Length,
-            dropped_tokens: request.prompt.len() - prompt.len(),
-            stats: Stats { prompt_tokens: prompt.len(), ..Stats::default() },
-        };
+        let (sampling, state) = (request.sampling, &mut cache.state);
+        let Request { stop_tokens, first_draw, log_probs, .. } = *request;
+        let mut sequence = Sequence::new(self.tokenizer, sampling, stop_tokens, first_draw, log_probs)?;
+        let prompt = fit(self.decoder.model(), request.prompt, request.policy)?;
+        sequence.dropped_tokens = request.prompt.len() - prompt.len();
+        sequence.stats.prompt_tokens = prompt.len();
         if sampling.max_tokens == 0 {
-            return Ok(done);
+            return Ok(sequence.complete(Finish::Length));
         }
 
         let started = (self.clock)();
-        let (mut logits, reused) = self.prefill(cache, prompt)?;
-        done.stats.reused_tokens = reused;
+        sequence.stats.reused_tokens = self.rewind(state, prompt);
+        let logits = self.prefill(state, &prompt[state.len()..], on_text)?;
         let prefilled = (self.clock)();
-        done.stats.prefill_seconds = prefilled - started;
+        sequence.stats.prefill_seconds = prefilled - started;
+        let Some(mut logits) = logits else { return Ok(sequence.complete(Finish::Cancelled)) };
 
-        let mut out = Emitter::new(&sampling.stop, on_text);
-        loop {
-            let draw = request.first_draw + done.ids.len() as u64;
-            let token = chain.sample(&mut logits, &cache.ids, draw)?;
-            if request.stop_tokens.contains(&token) {
-                done.finish = Finish::Stop;
-                break;
-            }
-            done.ids.push(token);
-            match out.push(&self.tokenizer.token_bytes(token)) {
-                Emitted::More => {}
-                Emitted::StopString => {
-                    done.finish = Finish::Stop;
-                    break;
+        let finish = loop {
+            let (id, over) = match sequence.advance(self.tokenizer, &mut logits, state.ids())? {
+                Advance::Stop => break Finish::Stop,
+                Advance::Token { id, text, over, .. } => {
+                    // A stop string ends the text however the consumer feels about it.
+                    if on_text(&text).is_break() && over != Some(Finish::Stop) {
+                        break Finish::Cancelled;
+                    }
+                    (id, over)
                 }
-                Emitted::Cancelled => {
-                    done.finish = Finish::Cancelled;
-                    break;
-                }
+            };
+            if let Some(finish) = over {
+                break finish;
             }
-            if done.ids.len() >= sampling.max_tokens {
-                break;
-            }
-            if cache.ids.len() + 1 >= self.positions() {
+            if state.len() + 1 >= self.positions() {
                 if request.policy == ContextPolicy::Refuse {
-                    done.finish = Finish::ContextFull;
-                    break;
+                    break Finish::ContextFull;
                 }
-                // Half of the context goes at once: dropping token by token would prefill at every step.
-                cache.ids.push(token);
-                let dropped = cache.ids.len() / 2;
-                let rest = cache.ids.split_off(dropped);
-                done.dropped_tokens += dropped;
-                self.rewind(cache, 0);
-                logits = self.prefill(cache, &rest)?.0;
+                let rest = slide(state, id);
+                sequence.dropped_tokens += state.len() + 1 - rest.len();
+                *state = self.decoder.state();
+                match self.prefill(state, &rest, on_text)? {
+                    Some(after) => logits = after,
+                    None => break Finish::Cancelled,
+                }
                 continue;
             }
-            logits = self.model.step(self.cpu, &mut cache.state, token)?;
-            cache.ids.push(token);
-        }
-        let (text, cancelled) = out.finish(done.finish != Finish::Cancelled);
-        done.text = text;
-        if cancelled {
-            done.finish = Finish::Cancelled;
-        }
-        done.stats.generated_tokens = done.ids.len();
-        done.stats.decode_seconds = (self.clock)() - prefilled;
-        Ok(done)
-    }
-
-    /// The part of the prompt that fits, leaving at least one position for the reply.
-    fn fit<'p>(&self, request: &Request<'p>) -> Result<&'p [u32]> {
-        let (prompt, limit) = (request.prompt, self.positions());
-        let vocab_size = self.model.config().vocab_size;
-        if prompt.is_empty() {
-            return Err(GenerateError::EmptyPrompt);
-        }
-        if let Some(&token) = prompt.iter().find(|token| **token as usize >= vocab_size) {
-            return Err(GenerateError::TokenOutOfRange { token, vocab_size });
-        }
-        if prompt.len() < limit {
-            return Ok(prompt);
-        }
-        match request.policy {
-            ContextPolicy::Refuse => Err(GenerateError::ContextLength { prompt: prompt.len(), limit }),
-            // Sliding keeps the newest half, so that the reply has room before it must slide again.
-            ContextPolicy::Slide => Ok(&prompt[prompt.len() - (limit / 2).max(1)..]),
-        }
-    }
-
-    /// Brings the state to `prompt`, reusing the longest common prefix; the logits after its last token and the number
-    /// of tokens reused.
-    fn prefill(&self, cache: &mut Cache, prompt: &[u32]) -> Result<(Vec<f32>, usize)> {
-        let common = cache.ids.iter().zip(prompt).take_while(|(a, b)| a == b).count();
-        // One token must be computed anew, because the state keeps keys and not logits.
-        let reused = common.min(prompt.len() - 1);
-        self.rewind(cache, reused);
-        // After a fault the state is as before, and so are the ids beside it.
-        let logits = self.model.prefill(self.cpu, &mut cache.state, &prompt[reused..])?;
-        cache.ids.extend_from_slice(&prompt[reused..]);
-        Ok((logits, reused))
-    }
-
-    fn rewind(&self, cache: &mut Cache, len: usize) {
-        if len == 0 {
-            // A fresh state takes the next prompt in parallel.
-            *cache = self.cache();
-        } else {
-            cache.state.truncate(len);
-            cache.ids.truncate(len);
-        }
-    }
-}
-
-enum Emitted {
-    More,
-    StopString,
-    Cancelled,
-}
-
-/// Bytes → whole characters → text without stop strings → the consumer.
-struct Emitter<'a> {
-    decoder: StreamDecoder,
-    stops: StopStrings,
-    text: String,
-    on_text: &'a mut dyn FnMut(&str) -> ControlFlow<()>,
-}
-
-impl<'a> Emitter<'a> {
-    fn new(stop: &[String], on_text: &'a mut dyn FnMut(&str) -> ControlFlow<()>) -> Self {
-        Self {
-            decoder: StreamDecoder::new(),
-            stops: StopStrings::new(stop.iter().cloned()),
-            text: String::new(),
-            on_text,
-        }
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> Emitted {
-        let whole = self.decoder.push(bytes);
-        let released = self.stops.push(&whole);
-        self.text.push_str(&released.text);
-        let flow = (self.on_text)(&released.text);
-        if released.stop.is_some() {
-            Emitted::StopString
-        } else if flow.is_break() {
-            Emitted::Cancelled
-        } else {
-            Emitted::More
-        }
-    }
-
-    /// Releases what was held back; the whole text, and whether the consumer broke at the very end.
-    fn finish(mut self, emit: bool) -> (String, bool) {
-        if !emit || self.stops.stopped() {
-            return (self.text, false);
-        }
-        let tail = self.decoder.flush();
-        let mut rest = self.stops.push(&tail).text;
-        rest.push_str(&self.stops.flush());
-        self.text.push_str(&rest);
-        let broke = !rest.is_empty() && (self.on_text)(&rest).is_break();
-        (self.text, broke)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What the consumer saw, piece by piece, and what the emitter said in the end.
-    fn emit(tokens: &[&[u8]], stop: &[&str]) -> (Vec<String>, String, bool) {
-        let mut seen = Vec::new();
-        let stop: Vec<String> = stop.iter().map(ToString::to_string).collect();
-        let mut on_text = |piece: &str| {
-            seen.push(piece.to_owned());
-            ControlFlow::Continue(())
+            logits = self.decoder.step(self.cpu, state, id)?;
         };
-        let mut out = Emitter::new(&stop, &mut on_text);
-        let stopped = tokens.iter().any(|bytes| matches!(out.push(bytes), Emitted::StopString));
-        let (text, _) = out.finish(true);
-        (seen, text, stopped)
+        let rest = if finish == Finish::Cancelled { String::new() } else { sequence.flush() };
+        let broke = !rest.is_empty() && on_text(&rest).is_break();
+        sequence.stats.decode_seconds = (self.clock)() - prefilled;
+        Ok(sequence.complete(if broke { Finish::Cancelled } else { finish }))
     }
 
-    #[test]
-    fn an_emoji_split_over_four_tokens_comes_out_whole_at_the_fourth() {
-        let train = "🚂".as_bytes();
-        let (seen, text, _) = emit(&[&train[..1], &train[1..2], &train[2..3], &train[3..], b"!"], &[]);
-        assert_eq!(seen, ["", "", "", "🚂", "!"]);
-        assert_eq!(text, "🚂!");
+    /// Brings the state back to what it has in common with `prompt`, one token less if that is all of it: logits are not
+    /// kept, so one token must be computed anew. Returns how many tokens it keeps.
+    fn rewind(&self, state: &mut DecodeState, prompt: &[u32]) -> usize {
+        let common = state.ids().iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        let reused = common.min(prompt.len() - 1);
+        // Too far back for what local layers keep, or all the way: a fresh state takes the prompt in parallel.
+        if reused == 0 || state.truncate(reused, self.decoder.model().config()).is_err() {
+            *state = self.decoder.state();
+        }
+        state.len()
     }
 
-    #[test]
-    fn a_character_that_never_ends_becomes_one_replacement_at_the_end() {
-        let (seen, text, _) = emit(&[b"a", &"é".as_bytes()[..1]], &[]);
-        assert_eq!((seen.concat().as_str(), text.as_str()), ("a\u{fffd}", "a\u{fffd}"));
+    /// Reads `ids` piece by piece; the logits after them, or `None` if the consumer breaks in between.
+    fn prefill(
+        &self,
+        state: &mut DecodeState,
+        ids: &[u32],
+        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Option<Vec<f32>>> {
+        let mut rest = ids;
+        loop {
+            let (piece, later) = rest.split_at(self.decoder.next_piece(state, rest.len()));
+            let logits = self.decoder.prefill_piece(self.cpu, state, piece, later.is_empty())?;
+            if logits.is_some() || on_text("").is_break() {
+                return Ok(logits);
+            }
+            rest = later;
+        }
     }
+}
 
-    #[test]
-    fn a_stop_string_that_spans_tokens_is_never_seen() {
-        let (seen, text, stopped) = emit(&[b"yes", b" Per", b"son 1", b": no"], &[" Person 1:"]);
-        assert!(stopped);
-        assert_eq!((seen.concat().as_str(), text.as_str()), ("yes", "yes"));
+/// The tokens that stay when the context is full, `next` the newest of them. Half goes at once: dropping token by token
+/// would prefill at every step.
+pub(crate) fn slide(state: &DecodeState, next: u32) -> Vec<u32> {
+    let all = state.len() + 1;
+    state.ids().iter().copied().chain([next]).skip(all / 2).collect()
+}
+
+/// Positions of a model; sinusoidal ones have no end.
+pub(crate) fn positions(model: &Model) -> usize {
+    model.config().position_limit().unwrap_or(usize::MAX)
+}
+
+pub(crate) fn check_tokenizer(model: &Model, tokenizer: &Tokenizer) -> Result<()> {
+    let (vocab_size, tokens) = (model.config().vocab_size, tokenizer.vocab_size());
+    if tokens > vocab_size {
+        return Err(GenerateError::TokenOutOfRange { token: tokens as u32 - 1, vocab_size });
     }
+    Ok(())
+}
 
-    #[test]
-    fn of_two_stop_strings_where_one_begins_the_other_the_shorter_one_stops() {
-        let (seen, _, stopped) = emit(&[b"a", b"E", b"N", b"D", b"."], &["END.", "END"]);
-        assert!(stopped);
-        assert_eq!(seen.concat(), "a");
+/// The part of the prompt that fits, leaving at least one position for the reply.
+pub(crate) fn fit<'p>(model: &Model, prompt: &'p [u32], policy: ContextPolicy) -> Result<&'p [u32]> {
+    let (limit, vocab_size) = (positions(model), model.config().vocab_size);
+    if prompt.is_empty() {
+        return Err(GenerateError::EmptyPrompt);
     }
-
-    #[test]
-    fn the_beginning_of_a_stop_string_that_never_comes_is_released_at_the_end() {
-        let (seen, text, stopped) = emit(&[b"a", b"EN"], &["END"]);
-        assert!(!stopped);
-        assert_eq!((seen.concat().as_str(), text.as_str()), ("aEN", "aEN"));
+    if let Some(&token) = prompt.iter().find(|token| **token as usize >= vocab_size) {
+        return Err(GenerateError::TokenOutOfRange { token, vocab_size });
+    }
+    if prompt.len() < limit {
+        return Ok(prompt);
+    }
+    match policy {
+        ContextPolicy::Refuse => Err(GenerateError::ContextLength { prompt: prompt.len(), limit }),
+        // Sliding keeps the newest half, so that the reply has room before it must slide again.
+        ContextPolicy::Slide => Ok(&prompt[prompt.len() - (limit / 2).max(1)..]),
     }
 }

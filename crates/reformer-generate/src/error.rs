@@ -50,6 +50,23 @@ pub enum GenerateError {
         /// Position in the sequence.
         position: usize,
     },
+    /// The tokenizer has no mark for the user's side.
+    #[error(
+        "this tokenizer has no role marks, so the model cannot play both sides; generate a reply with `chat`"
+    )]
+    OneSided,
+    /// The engine's queue has no place.
+    #[error("the queue of {queue} requests is full; try again when some are done")]
+    QueueFull {
+        /// Its places.
+        queue: usize,
+    },
+    /// The engine ended before the reply did.
+    #[error("the engine has been shut down")]
+    EngineGone,
+    /// The engine's thread could not be started.
+    #[error("cannot start the decoding thread: {0}")]
+    Thread(std::io::Error),
     /// Nothing is left to draw from.
     #[error("every token of the vocabulary is suppressed, so nothing can be drawn")]
     NothingToDraw,

@@ -1,7 +1,7 @@
-//! Generating with Reformers: sampling chain, decode loop, conversations.
+//! Generating with Reformers: sampling chain, decode loop, engine, conversations.
 //!
 //! *Should I be using this crate?* To get text out of a trained model, yes: [`Generator`] continues a prompt,
-//! [`ChatSession`] holds a conversation. To train one, see `reformer-train`; for a command line, `reformer-cli`.
+//! [`ChatSession`] holds a conversation, [`Engine`] serves many at once. To train one, see `reformer-train`; for a command line, `reformer-cli`.
 //!
 //! ```text
 //! messages → template → ids → prefill → { logits → chain → token → whole characters → you } until stop
@@ -12,16 +12,27 @@
 
 #![forbid(unsafe_code)]
 
+mod beam;
 mod chat;
 mod conversation;
 mod decode;
+mod dialogue;
+mod emitter;
+pub mod engine;
 mod error;
+mod log_probs;
 mod sampler;
+mod sequence;
 mod stats;
 
+pub use beam::{BeamSearch, Hypothesis};
 pub use chat::{ChatSession, Reply};
 pub use conversation::Conversation;
-pub use decode::{Cache, Completion, ContextPolicy, Finish, Generator, Request};
+pub use decode::{Cache, ContextPolicy, Generator, Request};
+pub use dialogue::{DialogueEvent, SelfTalk, first_sentence};
+pub use engine::Engine;
 pub use error::{GenerateError, Result};
+pub use log_probs::{LogProbs, TokenLogProb};
 pub use sampler::{Chain, Rule, Sampling};
+pub use sequence::{Completion, Finish};
 pub use stats::Stats;

@@ -1,7 +1,7 @@
 //! The sampling chain: from logits to one token, as data in order.
 //!
 //! ```text
-//! suppress → repetition · presence · frequency penalties → top-k → top-p → min-p → temperature → draw
+//! suppress → repetition · presence · frequency penalties → logit bias → top-k → top-p → min-p → temperature → draw
 //! ```
 //!
 //! A chain is a list of [`Rule`]s; each rule rewrites the logits in place and excludes a token by writing −∞. Nothing
@@ -13,6 +13,7 @@
 //! - `history`: the tokens so far, prompt included, oldest first.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use reformer_tensor::{Address, Purpose};
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,8 @@ pub struct Sampling {
     pub frequency_penalty: f32,
     /// How many of the last tokens the penalties look at; 0 is all.
     pub repeat_last_n: usize,
+    /// Added to the logits of single tokens: 100 all but demands one, −100 all but forbids it.
+    pub logit_bias: BTreeMap<u32, f32>,
     /// Seed of the draws.
     pub seed: u64,
     /// The most tokens to generate.
@@ -60,6 +63,7 @@ impl Default for Sampling {
             presence_penalty: 0.0,
             frequency_penalty: 0.0,
             repeat_last_n: 64,
+            logit_bias: BTreeMap::new(),
             seed: 0,
             max_tokens: 512,
             stop: Vec::new(),
@@ -95,6 +99,8 @@ pub enum Rule {
         /// Window.
         last_n: usize,
     },
+    /// Add to the logits of these tokens; ids beyond the vocabulary are passed over.
+    Bias(Vec<(u32, f32)>),
     /// Keep the k largest.
     TopK(usize),
     /// Keep the smallest set whose probability reaches p; at least one token stays.
@@ -120,6 +126,13 @@ impl Rule {
             }
             Self::Penalties { repetition, presence, frequency, last_n } => {
                 penalize(logits, window(history, last_n), repetition, presence, frequency);
+            }
+            Self::Bias(ref biases) => {
+                for &(token, bias) in biases {
+                    if let Some(logit) = logits.get_mut(token as usize) {
+                        *logit += bias;
+                    }
+                }
             }
             Self::TopK(k) => {
                 let mut alive = alive(logits);
@@ -218,6 +231,9 @@ impl Chain {
                 last_n: sampling.repeat_last_n,
             });
         }
+        if !sampling.logit_bias.is_empty() {
+            rules.push(Rule::Bias(sampling.logit_bias.iter().map(|(&id, &bias)| (id, bias)).collect()));
+        }
         // Truncation cannot change the largest logit, so a greedy chain needs none of it.
         if !greedy {
             if sampling.top_k > 0 {
@@ -314,6 +330,9 @@ fn check(s: &Sampling) -> Result<()> {
     if !s.frequency_penalty.is_finite() {
         return fault("frequency_penalty", s.frequency_penalty, "a number (0 is off)");
     }
+    if let Some(bias) = s.logit_bias.values().find(|bias| !bias.is_finite()) {
+        return fault("logit_bias", *bias, "a number for each token (100 demands it, -100 forbids it)");
+    }
     if s.stop.iter().any(String::is_empty) {
         return Err(GenerateError::Setting {
             key: "stop",
@@ -378,19 +397,31 @@ mod tests {
 
     #[test]
     fn the_chain_is_laid_out_in_its_documented_order() {
-        let all = Sampling { repetition_penalty: 1.1, ..Sampling::default() };
+        let logit_bias = BTreeMap::from([(2, 1.0)]);
+        let all = Sampling { repetition_penalty: 1.1, logit_bias, ..Sampling::default() };
         let chain = Chain::new(&all).unwrap().suppressing(&[0], 4);
         assert!(matches!(
             chain.rules(),
             [
                 Rule::Suppress { .. },
                 Rule::Penalties { .. },
+                Rule::Bias(_),
                 Rule::TopK(40),
                 Rule::TopP(_),
                 Rule::MinP(_),
                 Rule::Temperature(_)
             ]
         ));
+    }
+
+    #[test]
+    fn a_bias_demands_or_forbids_a_token_greedily_too() {
+        let biased =
+            |bias: f32| Sampling { logit_bias: BTreeMap::from([(1, bias), (99, 5.0)]), ..Sampling::greedy() };
+        let draw = |s: Sampling| Chain::new(&s).unwrap().sample(&mut [3.0, 1.0, 2.0], &[], 0).unwrap();
+        assert_eq!((draw(biased(100.0)), draw(biased(-100.0))), (1, 0));
+        let hot = Sampling { temperature: 2.0, ..biased(100.0) };
+        assert_eq!(draw(hot), 1);
     }
 
     #[test]
@@ -445,6 +476,7 @@ mod tests {
             (Sampling { top_p: 0.0, ..Sampling::default() }, "top_p"),
             (Sampling { min_p: 1.5, ..Sampling::default() }, "min_p"),
             (Sampling { repetition_penalty: 0.0, ..Sampling::default() }, "repetition_penalty"),
+            (Sampling { logit_bias: BTreeMap::from([(1, f32::NAN)]), ..Sampling::default() }, "logit_bias"),
             (Sampling { stop: vec![String::new()], ..Sampling::default() }, "stop"),
         ] {
             let fault = Chain::new(&sampling).unwrap_err().to_string();

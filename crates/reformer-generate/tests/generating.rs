@@ -59,7 +59,8 @@ impl Room {
         policy: ContextPolicy,
     ) -> Result<Completion, GenerateError> {
         let ids = self.tokenizer.encode(prompt).unwrap();
-        let request = Request { prompt: &ids, sampling, stop_tokens: &[], first_draw: 0, policy };
+        let request =
+            Request { prompt: &ids, sampling, stop_tokens: &[], first_draw: 0, policy, log_probs: None };
         let generator = self.generator();
         generator.generate(&mut generator.cache(), &request, &mut |_| ControlFlow::Continue(()))
     }
@@ -105,6 +106,7 @@ fn the_pieces_joined_are_the_text() {
         stop_tokens: &[],
         first_draw: 0,
         policy: ContextPolicy::Refuse,
+        log_probs: None,
     };
     let mut seen = String::new();
     let done = generator.generate(&mut generator.cache(), &request, &mut |piece| {
@@ -141,6 +143,7 @@ fn a_stop_token_ends_the_text_and_is_not_part_of_it() {
         stop_tokens: &stop,
         first_draw: 0,
         policy: ContextPolicy::Refuse,
+        log_probs: None,
     };
     let generator = room.generator();
     let done = generator.generate(&mut generator.cache(), &request, &mut go).unwrap();
@@ -192,6 +195,7 @@ fn a_token_of_another_vocabulary_is_refused() {
         stop_tokens: &[],
         first_draw: 0,
         policy: ContextPolicy::Refuse,
+        log_probs: None,
     };
     let generator = room.generator();
     let fault = generator.generate(&mut generator.cache(), &request, &mut go).unwrap_err();

@@ -1,0 +1,279 @@
+//! Many generations at once, on one decoding thread.
+//!
+//! ```text
+//! submit → bounded queue → ┌ take in while there is room ──────────────┐ → bounded channel → Reply
+//!                          │ one piece of one prompt                   │
+//!                          │ a token for everyone, one step for all    │
+//!                          └───────────────────────────────────────────┘
+//! ```
+//! Sequences join and leave between any two steps. A step reads each weight once for all of them, and each sequence says
+//! what it says alone, to the bit, whatever else is going on ([`reformer_model::Decoder::step_many`]).
+//!
+//! - **Back-pressure.** The queue is bounded: [`Engine::submit`] waits for a place, [`Engine::try_submit`] refuses.
+//! - **Cancelling** is dropping the [`Reply`]: noticed before the next token, or the next piece of a prompt.
+//! - **A consumer that does not read** holds up itself only: when its channel is full its sequence pauses, and after
+//!   [`EngineOptions::patience`] it is given up.
+//! - **Deadlines** end a reply with what there is ([`Finish::Deadline`](crate::Finish)).
+//!
+//! The clock is the caller's function; it is asked between tokens.
+
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use reformer_model::{Model, Packed};
+use reformer_tensor::Cpu;
+use reformer_text::Tokenizer;
+
+use crate::decode::{ContextPolicy, check_tokenizer, fit};
+use crate::error::{GenerateError, Result};
+use crate::log_probs::LogProbs;
+use crate::sampler::{Chain, Sampling};
+use crate::sequence::Completion;
+
+/// Seconds, from wherever the caller counts.
+pub type Clock = Arc<dyn Fn() -> f64 + Send + Sync>;
+
+/// How much an engine takes on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EngineOptions {
+    /// Sequences decoded together.
+    pub sequences: usize,
+    /// Requests that wait beyond them.
+    pub queue: usize,
+    /// Events that wait for one consumer.
+    pub buffer: usize,
+    /// Seconds that a full buffer is waited for.
+    pub patience: f64,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { sequences: 16, queue: 64, buffer: 256, patience: 30.0 }
+    }
+}
+
+/// One generation, wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// Every token before the reply.
+    pub prompt: Vec<u32>,
+    /// The sampling chain's settings, `max_tokens` and stop strings.
+    pub sampling: Sampling,
+    /// Tokens that end the reply and are not part of it.
+    pub stop_tokens: Vec<u32>,
+    /// Address of the first draw.
+    pub first_draw: u64,
+    /// What to do when positions run out.
+    pub policy: ContextPolicy,
+    /// Log-probabilities of every token and of this many likeliest ones.
+    pub log_probs: Option<usize>,
+    /// When to end at the latest, on the engine's clock.
+    pub deadline: Option<f64>,
+}
+
+impl Job {
+    /// A reply to `prompt`: first draw, no stop tokens, a full context refused, no log-probabilities, no deadline.
+    pub fn new(prompt: Vec<u32>, sampling: Sampling) -> Self {
+        let (stop_tokens, policy) = (Vec::new(), ContextPolicy::Refuse);
+        Self { prompt, sampling, stop_tokens, first_draw: 0, policy, log_probs: None, deadline: None }
+    }
+}
+
+/// What comes of a job, in order: pieces of text, then how it ended.
+#[derive(Debug)]
+pub enum Event {
+    /// A token.
+    Token {
+        /// The token, `None` for text released at the very end.
+        id: Option<u32>,
+        /// Whole characters, often none.
+        text: String,
+        /// If they were asked for.
+        log_probs: Option<LogProbs>,
+    },
+    /// The generation as a whole; the last event.
+    Done(Box<Completion>),
+    /// What went wrong; the last event.
+    Failed(GenerateError),
+}
+
+/// A job's events as they come. Dropping it cancels the job.
+#[derive(Debug)]
+pub struct Reply {
+    events: Receiver<Event>,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Reply {
+    /// The next event; `None` after the last, or if the engine has gone.
+    pub fn next_event(&self) -> Option<Event> {
+        self.events.recv().ok()
+    }
+
+    /// Reads to the end.
+    pub fn complete(self) -> Result<Completion> {
+        loop {
+            match self.next_event() {
+                Some(Event::Token { .. }) => {}
+                Some(Event::Done(completion)) => return Ok(*completion),
+                Some(Event::Failed(error)) => return Err(error),
+                None => return Err(GenerateError::EngineGone),
+            }
+        }
+    }
+}
+
+impl Iterator for Reply {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        self.next_event()
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        self.cancelled.store(true, Ordering::Release);
+    }
+}
+
+/// A job on its way to the worker.
+struct Queued {
+    job: Job,
+    events: SyncSender<Event>,
+    cancelled: Arc<AtomicBool>,
+}
+
+/// What the engine is busy with.
+#[derive(Debug, Default)]
+struct Load {
+    waiting: AtomicUsize,
+    active: AtomicUsize,
+    steps: AtomicUsize,
+    tokens: AtomicUsize,
+}
+
+/// How busy an engine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Busy {
+    /// Jobs in the queue.
+    pub waiting: usize,
+    /// Sequences in work.
+    pub active: usize,
+    /// Steps so far.
+    pub steps: usize,
+    /// Tokens that these steps read; over `steps`, how many sequences shared one.
+    pub tokens: usize,
+}
+
+/// The engine: a queue and the thread that works it off. Dropping it cancels what is left.
+pub struct Engine {
+    queue: Option<SyncSender<Box<Queued>>>,
+    worker: Option<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+    load: Arc<Load>,
+    model: Arc<Model>,
+    options: EngineOptions,
+}
+
+impl Engine {
+    /// Starts the thread.
+    pub fn start(
+        options: EngineOptions,
+        cpu: Cpu,
+        model: Arc<Model>,
+        packed: Option<Arc<Packed>>,
+        tokenizer: Arc<Tokenizer>,
+        clock: Clock,
+    ) -> Result<Self> {
+        check_tokenizer(&model, &tokenizer)?;
+        for (key, got) in [("sequences", options.sequences), ("buffer", options.buffer)] {
+            if got == 0 {
+                return Err(GenerateError::Setting { key, got: "0".into(), expected: "at least 1" });
+            }
+        }
+        let (queue, jobs) = sync_channel(options.queue);
+        let (stop, load) = (Arc::new(AtomicBool::new(false)), Arc::new(Load::default()));
+        let worker = worker::Worker {
+            options,
+            cpu,
+            model: Arc::clone(&model),
+            packed,
+            tokenizer,
+            clock,
+            stop: Arc::clone(&stop),
+            load: Arc::clone(&load),
+        };
+        let thread = std::thread::Builder::new().name("reformer-engine".into());
+        let worker = thread.spawn(move || worker.run(&jobs)).map_err(GenerateError::Thread)?;
+        Ok(Self { queue: Some(queue), worker: Some(worker), stop, load, model, options })
+    }
+
+    /// Hands a job in, waiting for a place in the queue. A job that can never work is refused at once.
+    pub fn submit(&self, job: Job) -> Result<Reply> {
+        let (queued, reply) = self.prepare(job)?;
+        self.load.waiting.fetch_add(1, Ordering::Relaxed);
+        match self.queue.as_ref().map(|queue| queue.send(queued)) {
+            Some(Ok(())) => Ok(reply),
+            _ => Err(self.not_taken(GenerateError::EngineGone)),
+        }
+    }
+
+    /// Hands a job in if there is a place in the queue.
+    pub fn try_submit(&self, job: Job) -> Result<Reply> {
+        let (queued, reply) = self.prepare(job)?;
+        self.load.waiting.fetch_add(1, Ordering::Relaxed);
+        match self.queue.as_ref().map(|queue| queue.try_send(queued)) {
+            Some(Ok(())) => Ok(reply),
+            Some(Err(TrySendError::Full(_))) => {
+                Err(self.not_taken(GenerateError::QueueFull { queue: self.options.queue }))
+            }
+            _ => Err(self.not_taken(GenerateError::EngineGone)),
+        }
+    }
+
+    /// How busy it is.
+    pub fn busy(&self) -> Busy {
+        let read = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        let Load { waiting, active, steps, tokens } = &*self.load;
+        Busy { waiting: read(waiting), active: read(active), steps: read(steps), tokens: read(tokens) }
+    }
+
+    fn prepare(&self, job: Job) -> Result<(Box<Queued>, Reply)> {
+        Chain::new(&job.sampling)?;
+        fit(&self.model, &job.prompt, job.policy)?;
+        let (events, receiver) = sync_channel(self.options.buffer);
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let reply = Reply { events: receiver, cancelled: Arc::clone(&cancelled) };
+        Ok((Box::new(Queued { job, events, cancelled }), reply))
+    }
+
+    fn not_taken(&self, error: GenerateError) -> GenerateError {
+        self.load.waiting.fetch_sub(1, Ordering::Relaxed);
+        error
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        self.queue = None;
+        if let Some(worker) = self.worker.take() {
+            // A panic over there has been reported by the thread itself.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("options", &self.options)
+            .field("busy", &self.busy())
+            .finish_non_exhaustive()
+    }
+}
