@@ -143,6 +143,12 @@ pub(crate) struct EvalArgs {
     /// Tokens in a row [default: as trained]
     #[arg(long, value_name = "N")]
     pub(crate) length: Option<usize>,
+    /// Compare with decoding: predict rows token by token too, ROWS of them
+    #[arg(long, value_name = "ROWS", num_args = 0..=1, default_missing_value = "8", require_equals = true, conflicts_with = "num_hashes")]
+    pub(crate) decode: Option<usize>,
+    /// Number type of the weights: bf16 shows what rounding them for decoding costs
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    pub(crate) weights: NumberChoice,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -187,6 +193,28 @@ pub(crate) struct SamplingArgs {
     pub(crate) context: Option<ContextChoice>,
 }
 
+/// In which numbers to decode.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = "Decoding")]
+pub(crate) struct DecodingArgs {
+    /// Number type of the weights: bf16 halves what a token must read, and rounds
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    pub(crate) weights: NumberChoice,
+    /// Number type of remembered keys and values: bf16 halves the memory of a long context
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    pub(crate) cache: NumberChoice,
+}
+
+/// A number type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NumberChoice {
+    /// As trained.
+    #[default]
+    F32,
+    /// 8 bits of mantissa.
+    Bf16,
+}
+
 /// What to do when the context is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ContextChoice {
@@ -205,8 +233,31 @@ pub(crate) struct GenerateArgs {
     /// The text to continue; `-` reads it from stdin, as does a pipe
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) prompt: Option<String>,
+    /// Continue the text of a file
+    #[arg(short, long, value_name = "FILE", conflicts_with = "prompt")]
+    pub(crate) file: Option<PathBuf>,
+    /// Play both sides of a dialogue that begins with the prompt, turn by turn
+    #[arg(long)]
+    pub(crate) dialogue: bool,
+    /// Turns of a dialogue at most
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "dialogue")]
+    pub(crate) turns: usize,
+    /// Follow this many continuations and print the likeliest (no sampling)
+    #[arg(long, value_name = "N", conflicts_with = "dialogue")]
+    pub(crate) beams: Option<usize>,
+    /// Exponent of the length that beams' log-probabilities are divided by
+    #[arg(long, value_name = "A", default_value_t = 1.0, requires = "beams", allow_negative_numbers = true)]
+    pub(crate) length_penalty: f32,
+    /// Log-probabilities of every token and of the N likeliest, in the JSON object
+    #[arg(long, value_name = "N", requires = "json")]
+    pub(crate) log_probs: Option<usize>,
+    /// Start from this state of the prompt if the file exists, and write it: a prompt is read once
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dialogue", "beams"])]
+    pub(crate) prompt_cache: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,
+    #[command(flatten)]
+    pub(crate) decoding: DecodingArgs,
     /// Print one JSON object instead of streaming
     #[arg(long)]
     pub(crate) json: bool,
@@ -235,6 +286,8 @@ pub(crate) struct ChatArgs {
     pub(crate) no_history: bool,
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,
+    #[command(flatten)]
+    pub(crate) decoding: DecodingArgs,
     /// Print each reply as one JSON object
     #[arg(long)]
     pub(crate) json: bool,

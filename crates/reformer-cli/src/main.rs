@@ -24,6 +24,7 @@ mod sampling;
 mod stdin_text;
 mod stream;
 mod terminal;
+mod waiting;
 
 use std::process::ExitCode;
 

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use reformer::model::Model;
+use reformer::model::{DecodeOptions, Model, Packed, Storage};
 use reformer::tensor::Cpu;
 use reformer::text::Tokenizer;
 
-use crate::args::Global;
+use crate::args::{DecodingArgs, Global, NumberChoice};
 use crate::exit::usage;
 use crate::number;
 use crate::terminal::Terminal;
@@ -70,6 +70,20 @@ pub(crate) fn open(dir: &Path, global: &Global, terminal: Terminal) -> anyhow::R
         number::span(started.elapsed().as_secs_f64()),
     ));
     Ok(Opened { folder, cpu, model, tokenizer })
+}
+
+/// The weights packed as asked, and rounded alike in the model itself.
+pub(crate) fn pack(model: &mut Model, weights: NumberChoice) -> Option<Packed> {
+    (weights == NumberChoice::Bf16).then(|| model.pack_bf16())
+}
+
+/// How decode states remember.
+pub(crate) fn decode_options(decoding: DecodingArgs) -> DecodeOptions {
+    let storage = match decoding.cache {
+        NumberChoice::F32 => Storage::F32,
+        NumberChoice::Bf16 => Storage::Bf16,
+    };
+    DecodeOptions { storage, ..DecodeOptions::default() }
 }
 
 impl Opened {

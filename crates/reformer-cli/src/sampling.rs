@@ -11,7 +11,7 @@ use crate::args::{ContextChoice, SamplingArgs};
 use crate::exit::usage;
 
 /// The keys, as flags, `/set` and generation_config.json spell them.
-pub(crate) const KEYS: [&str; 11] = [
+pub(crate) const KEYS: [&str; 12] = [
     "temperature",
     "top_k",
     "top_p",
@@ -20,6 +20,7 @@ pub(crate) const KEYS: [&str; 11] = [
     "presence_penalty",
     "frequency_penalty",
     "repeat_last_n",
+    "logit_bias",
     "seed",
     "max_tokens",
     "stop",
@@ -110,6 +111,11 @@ pub(crate) fn set(sampling: &mut Sampling, key: &str, value: &str) -> anyhow::Re
     let value = match key {
         "stop" if value == "none" => serde_json::json!([]),
         "stop" => serde_json::json!([value.trim_matches('"')]),
+        "logit_bias" if value == "none" => serde_json::json!({}),
+        "logit_bias" => match serde_json::from_str::<serde_json::Map<_, _>>(value) {
+            Ok(biases) => biases.into(),
+            Err(_) => bail!("logit_bias must be an object such as {{\"42\": -100}}, or none; got `{value}`"),
+        },
         _ => match serde_json::from_str::<serde_json::Number>(value) {
             Ok(number) => number.into(),
             Err(_) => bail!("{key} must be a number, got `{value}`"),

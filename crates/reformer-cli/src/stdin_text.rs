@@ -1,6 +1,7 @@
-//! A text from the command line, from a pipe, or from `-`.
+//! A text from the command line, from a file, from a pipe, or from `-`.
 
 use std::io::{self, Read};
+use std::path::Path;
 
 use anyhow::Context;
 
@@ -11,10 +12,20 @@ use crate::terminal::Terminal;
 pub(crate) fn read() -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
+    decode(bytes, "stdin")
+}
+
+/// All of a file as text, without the newline at its end.
+pub(crate) fn of_file(path: &Path) -> anyhow::Result<String> {
+    let name = path.display().to_string();
+    decode(std::fs::read(path).with_context(|| format!("cannot read {name}"))?, &name)
+}
+
+fn decode(bytes: Vec<u8>, name: &str) -> anyhow::Result<String> {
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         anyhow::anyhow!(
-            "stdin is not UTF-8 at byte {at}; convert it, for example with `iconv -f WINDOWS-1252 -t UTF-8`"
+            "{name} is not UTF-8 at byte {at}; convert it, for example with `iconv -f WINDOWS-1252 -t UTF-8`"
         )
     })?;
     if text.ends_with('\n') {

@@ -38,6 +38,16 @@ pub enum TrainError {
         /// Its dialogues.
         dialogues: usize,
     },
+    /// A corpus shorter than one row.
+    #[error(
+        "the corpus has {tokens} tokens, too few for one row of {len} and its next token; use a shorter length"
+    )]
+    ShortCorpus {
+        /// Its tokens.
+        tokens: usize,
+        /// Tokens of a row.
+        len: usize,
+    },
     /// A corpus whose every loss weight is zero.
     #[error(
         "the {name} corpus has no assistant turn, so packing.loss_on = \"assistant\" leaves nothing to learn; \

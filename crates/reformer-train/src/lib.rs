@@ -12,6 +12,7 @@
 //! | take steps of a recipe by hand | [`Trainer`] |
 //! | take steps on batches of your own | [`Learner`] |
 //! | measure a model | [`evaluate()`] |
+//! | compare its steps with its forward pass | [`compare_steps`] |
 //! | find a run's weights | [`resolve_checkpoint`] |
 //!
 //! Nothing here prints, reads the clock or handles signals: events go to a callback, the clock and the wish to stop
@@ -31,6 +32,7 @@ mod plan;
 pub mod recipe;
 mod run;
 mod schedule;
+mod stepwise;
 mod trainer;
 
 pub use checkpoint::resolve_checkpoint;
@@ -43,4 +45,5 @@ pub use plan::{Plan, dry_run};
 pub use recipe::{Recipe, RecipeError};
 pub use run::{Outcome, RECIPE, Resume, Sampler, Surroundings, TrainOptions, recipe_of_run, train};
 pub use schedule::Schedule;
+pub use stepwise::{CompareOptions, StepComparison, compare_steps};
 pub use trainer::{StepReport, Trainer};

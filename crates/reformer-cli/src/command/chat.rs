@@ -25,7 +25,7 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
         Some(path) => repl::load(path)?,
         None => Conversation::new(args.system.clone()),
     };
-    let opened = opened::open(&args.model, global, terminal)?;
+    let mut opened = opened::open(&args.model, global, terminal)?;
     if !opened.chats() {
         anyhow::bail!(
             "{} is a completion model: its tokenizer has no role marks, so it cannot tell who speaks; \
@@ -35,9 +35,12 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
         );
     }
 
+    let packed = opened::pack(&mut opened.model, args.decoding.weights);
     let interrupt = Interrupt::install_for_replies()?;
     let clock = opened::clock();
-    let generator = Generator::new(&opened.cpu, &opened.model, &opened.tokenizer, &clock)?;
+    let generator = Generator::new(&opened.cpu, &opened.model, &opened.tokenizer, &clock)?
+        .with_packed(packed.as_ref())
+        .with_options(opened::decode_options(args.decoding));
     let policy = sampling::policy(&args.sampling, ContextPolicy::Slide);
     let session = ChatSession::new(generator, conversation, settings, policy)?;
     let about = about(&opened);

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use reformer::model::Kind;
-use reformer::text::read_dialogues;
-use reformer::train::{EvalOptions, EvalReport, RECIPE, evaluate, recipe_of_run};
+use reformer::text::{Dialogue, read_dialogues};
+use reformer::train::{
+    CompareOptions, EvalOptions, EvalReport, RECIPE, compare_steps, evaluate, recipe_of_run,
+};
 use serde::Serialize;
 
 use crate::args::{AttentionChoice, EvalArgs, Global};
@@ -33,13 +35,24 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
     if args.length == Some(0) {
         return Err(usage(anyhow::anyhow!("--length 0 evaluates nothing: give at least 1")));
     }
-    let opened = opened::open(&args.model, global, terminal)?;
+    let mut opened = opened::open(&args.model, global, terminal)?;
+    let packed = opened::pack(&mut opened.model, args.weights);
     let dialogues = read_dialogues(&args.data, None)?;
     let length = length(&opened, args.length)?;
     let attention = match args.attention {
         AttentionChoice::Lsh => None,
         AttentionChoice::Full => Some(Kind::Full),
     };
+    if let Some(rows) = args.decode {
+        let options = CompareOptions {
+            len: length,
+            rows,
+            attention,
+            storage: reformer::model::Storage::F32,
+            packed: packed.as_ref(),
+        };
+        return compare(&opened, &dialogues, &options, args.json);
+    }
     let trained = opened.model.config().num_hashes;
     let rounds = match args.num_hashes.as_slice() {
         [] => vec![trained],
@@ -92,6 +105,39 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
             number::count(r.bytes),
         )?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The same tokens predicted by the forward pass and by steps of decoding.
+fn compare(
+    opened: &Opened,
+    dialogues: &[Dialogue],
+    options: &CompareOptions<'_>,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let found = compare_steps(&opened.cpu, &opened.model, &opened.tokenizer, dialogues, options)?;
+    if as_json {
+        json::line(&found)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "{:>8} {:>9} {:>13} {:>10} {:>13} {:>16} {:>10} {:>12}",
+        "length", "tokens", "forward loss", "step loss", "mean |Δ|", "mean |Δ| late", "worst |Δ|", "state"
+    )?;
+    writeln!(
+        out,
+        "{:>8} {:>9} {:>13.4} {:>10.4} {:>13.5} {:>16.5} {:>10.4} {:>12}",
+        found.length,
+        number::count(found.tokens),
+        found.forward_loss,
+        found.step_loss,
+        found.mean_difference,
+        found.mean_difference_late,
+        found.worst_difference,
+        number::bytes(found.state_bytes),
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

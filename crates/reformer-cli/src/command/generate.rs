@@ -1,64 +1,202 @@
-//! `reformer generate`: continue a text, streaming it or as one JSON object.
+//! `reformer generate`: continue a text, streaming it or as one JSON object; play a dialogue; search by beams.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::process::ExitCode;
 
-use reformer::generate::{ContextPolicy, Finish, Generator, Request};
+use anyhow::Context;
+use reformer::generate::{
+    BeamSearch, Cache, ContextPolicy, DialogueEvent, Finish, GenerateError, Generator, Request, Sampling,
+    Stats, first_sentence,
+};
+use reformer::text::Role;
 
 use crate::args::{GenerateArgs, Global};
 use crate::exit::{INTERRUPTED, usage};
 use crate::interrupt::Interrupt;
 use crate::stream::Stream;
-use crate::terminal::{DIM, PLAIN, Terminal};
+use crate::terminal::{BOLD, DIM, PLAIN, Terminal};
+use crate::waiting::Waiting;
 use crate::{json, opened, sampling, stdin_text};
 
 /// Opens the model and continues the prompt; the prompt itself is printed first, so that the text reads whole.
 pub(crate) fn run(args: &GenerateArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
     let folder = opened::checkpoint(&args.model)?;
     let settings = sampling::resolve(&folder, &args.sampling, global.seed)?;
-    let prompt = stdin_text::prompt(args.prompt.as_deref(), terminal)?;
+    let prompt = match &args.file {
+        Some(path) => stdin_text::of_file(path)?,
+        None => stdin_text::prompt(args.prompt.as_deref(), terminal)?,
+    };
     if prompt.is_empty() {
         return Err(usage(anyhow::anyhow!("the prompt is empty: give at least one character to continue")));
     }
-    let opened = opened::open(&args.model, global, terminal)?;
-    let ids = opened.tokenizer.encode(&prompt)?;
-
+    let mut opened = opened::open(&args.model, global, terminal)?;
+    if args.dialogue && !opened.chats() {
+        anyhow::bail!(
+            "{} is a completion model: its tokenizer has no role marks, so there are no sides to play",
+            folder.display()
+        );
+    }
+    let packed = opened::pack(&mut opened.model, args.decoding.weights);
     let interrupt = Interrupt::install()?;
     let clock = opened::clock();
-    let generator = Generator::new(&opened.cpu, &opened.model, &opened.tokenizer, &clock)?;
+    let generator = Generator::new(&opened.cpu, &opened.model, &opened.tokenizer, &clock)?
+        .with_packed(packed.as_ref())
+        .with_options(opened::decode_options(args.decoding));
     let stop_tokens = sampling::stop_tokens(&folder, opened.tokenizer.end_token())?;
-    let request = Request {
-        prompt: &ids,
-        sampling: &settings,
-        stop_tokens: &stop_tokens,
-        first_draw: 0,
-        policy: sampling::policy(&args.sampling, ContextPolicy::Refuse),
-    };
-    let mut stream = if args.json {
-        Stream::silent(&interrupt)
-    } else {
-        io::stdout().lock().write_all(prompt.as_bytes())?;
-        Stream::printing(&interrupt)
-    };
-    let done = generator.generate(&mut generator.cache(), &request, &mut |piece| stream.push(piece));
-    stream.finish()?;
-    let done = done?;
-    if args.json {
-        json::line(&done)?;
+    let command = Command { args, terminal, interrupt, generator, settings, stop_tokens };
+    match (args.dialogue, args.beams) {
+        (true, _) => command.dialogue(&prompt),
+        (_, Some(beams)) => command.beams(&prompt, beams),
+        _ => command.text(&prompt),
     }
-    if done.dropped_tokens > 0 {
-        terminal.warn(format_args!(
-            "the context was full: the oldest {} tokens were dropped",
-            done.dropped_tokens
+}
+
+/// A command with everything at hand.
+struct Command<'a> {
+    args: &'a GenerateArgs,
+    terminal: Terminal,
+    interrupt: Interrupt,
+    generator: Generator<'a>,
+    settings: Sampling,
+    stop_tokens: Vec<u32>,
+}
+
+impl Command<'_> {
+    fn text(&self, prompt: &str) -> anyhow::Result<ExitCode> {
+        let Self { args, generator, settings, .. } = self;
+        let ids = generator.tokenizer().encode(prompt)?;
+        let request = Request {
+            stop_tokens: &self.stop_tokens,
+            policy: sampling::policy(&args.sampling, ContextPolicy::Refuse),
+            log_probs: args.log_probs,
+            ..Request::new(&ids, settings)
+        };
+        let mut cache = self.cache()?;
+        let mut stream = if args.json {
+            Stream::silent(&self.interrupt)
+        } else {
+            io::stdout().lock().write_all(prompt.as_bytes())?;
+            Stream::printing(&self.interrupt)
+        };
+        // A streamed text is its own progress.
+        let waiting = Waiting::new(self.terminal, args.json, settings.max_tokens);
+        let done = generator.generate(&mut cache, &request, &mut |piece| {
+            waiting.token();
+            stream.push(piece)
+        });
+        waiting.finish();
+        stream.finish()?;
+        let done = done?;
+        if let Some(path) = &args.prompt_cache {
+            cache.save(path, generator)?;
+        }
+        if args.json {
+            json::line(&done)?;
+        }
+        if done.dropped_tokens > 0 {
+            self.terminal.warn(format_args!(
+                "the context was full: the oldest {} tokens were dropped",
+                done.dropped_tokens
+            ));
+        }
+        if done.finish == Finish::ContextFull {
+            self.terminal
+                .warn("the model's positions are used up; --context slide drops the oldest part and goes on");
+        }
+        self.speed(&done.stats);
+        Ok(exit(done.finish))
+    }
+
+    /// The state of the prompt from the run before, if there is one.
+    fn cache(&self) -> anyhow::Result<Cache> {
+        match self.args.prompt_cache.as_deref().filter(|path| path.exists()) {
+            Some(path) => Cache::load(path, &self.generator).with_context(|| cannot_use(path)),
+            None => Ok(self.generator.cache()),
+        }
+    }
+
+    fn dialogue(&self, prompt: &str) -> anyhow::Result<ExitCode> {
+        let policy = sampling::policy(&self.args.sampling, ContextPolicy::Slide);
+        let (first, json) = (first_sentence(prompt), self.args.json);
+        let mut out = io::stdout().lock();
+        let mut fault = None;
+        let mut write = |text: std::fmt::Arguments<'_>| {
+            if json {
+                return ControlFlow::Continue(());
+            }
+            match out.write_fmt(text).and_then(|()| out.flush()) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    fault = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        };
+        let (bold, plain) = if self.terminal.colour { (BOLD, PLAIN) } else { ("", "") };
+        let _ = write(format_args!("{bold}Person 1:{plain} {first}\n"));
+        let talk =
+            self.generator.talk_to_itself(first, self.args.turns, &self.settings, policy, &mut |event| {
+                let flow = match event {
+                    DialogueEvent::Speaks(role) => {
+                        let name = if role == Role::User { "Person 1:" } else { "Person 2:" };
+                        write(format_args!("{bold}{name}{plain} "))
+                    }
+                    DialogueEvent::Says(text) => write(format_args!("{}", text.replace('\n', " "))),
+                    DialogueEvent::Ends => write(format_args!("\n")),
+                };
+                if self.interrupt.raised() { ControlFlow::Break(()) } else { flow }
+            });
+        if let Some(error) = fault {
+            return Err(error.into());
+        }
+        let talk = talk?;
+        if json {
+            json::line(&talk)?;
+        }
+        self.speed(&talk.stats);
+        Ok(exit(talk.finish))
+    }
+
+    fn beams(&self, prompt: &str, beams: usize) -> anyhow::Result<ExitCode> {
+        let ids = self.generator.tokenizer().encode(prompt)?;
+        let search = BeamSearch {
+            beams,
+            max_tokens: self.settings.max_tokens,
+            length_penalty: self.args.length_penalty,
+            stop_tokens: self.stop_tokens.clone(),
+        };
+        let found = self.generator.beam_search(&ids, &search).map_err(|error| match error {
+            setting @ GenerateError::Setting { .. } => usage(setting),
+            other => other.into(),
+        })?;
+        if self.args.json {
+            json::line(&serde_json::json!({ "hypotheses": found }))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if let Some(best) = found.first() {
+            writeln!(io::stdout().lock(), "{prompt}{}", best.text)?;
+        }
+        for (rank, other) in found.iter().enumerate() {
+            self.terminal.detail(format_args!("{:>3} {:>9.3} {}", rank + 1, other.score, other.text));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn speed(&self, stats: &Stats) {
+        self.terminal.detail(format_args!(
+            "{DIM}prompt {:.0} tokens/s, reply {:.0} tokens/s{PLAIN}",
+            stats.prefill_tokens_per_second(),
+            stats.decode_tokens_per_second()
         ));
     }
-    if done.finish == Finish::ContextFull {
-        terminal.warn("the model's positions are used up; --context slide drops the oldest part and goes on");
-    }
-    terminal.detail(format_args!(
-        "{DIM}prompt {:.0} tokens/s, reply {:.0} tokens/s{PLAIN}",
-        done.stats.prefill_tokens_per_second(),
-        done.stats.decode_tokens_per_second()
-    ));
-    Ok(if done.finish == Finish::Cancelled { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+fn exit(finish: Finish) -> ExitCode {
+    if finish == Finish::Cancelled { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS }
+}
+
+fn cannot_use(path: &Path) -> String {
+    format!("cannot use the prompt cache {}; remove it to read the prompt anew", path.display())
 }

@@ -39,6 +39,7 @@ fn as_json(opened: &Opened, tensors: bool, memory: Option<(usize, MemoryEstimate
         "parameters": opened.model.parameters().count(),
         "tokenizer": { "kind": opened.tokenizer.kind(), "vocab_size": opened.tokenizer.vocab_size(), "chat": opened.chats() },
         "positions": opened.model.config().position_limit(),
+        "decode_bytes_per_token": opened.model.decode_state().bytes_per_token(),
         "config": config,
     });
     if tensors {
@@ -77,6 +78,10 @@ fn as_text(opened: &Opened, tensors: bool, memory: Option<(usize, MemoryEstimate
         ),
         ("vocabulary", count(config.vocab_size)),
         ("positions", format!("{positions} ({:?})", config.positions()).to_lowercase()),
+        (
+            "decoding",
+            format!("{} a token of context", number::bytes(opened.model.decode_state().bytes_per_token())),
+        ),
         ("hidden_size", count(config.hidden_size)),
         ("heads", format!("{} of {}", config.num_attention_heads, config.attention_head_size)),
         ("feed_forward", format!("{}, {}", count(config.feed_forward_size), config.hidden_act)),

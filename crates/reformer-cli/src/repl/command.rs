@@ -15,6 +15,8 @@ pub(crate) enum Command {
     Set(Option<(String, String)>),
     /// Show the conversation, the settings or the model.
     Show(Show),
+    /// Write a message in an editor, from this.
+    Edit(String),
     /// Another reply.
     Regen,
     /// Take the last exchange back.
@@ -41,12 +43,13 @@ pub(crate) enum Show {
 }
 
 /// Name, argument, meaning.
-pub(crate) const TABLE: [(&str, &str, &str); 11] = [
+pub(crate) const TABLE: [(&str, &str, &str); 12] = [
     ("/help", "", "this list"),
     ("/new", "", "start over, under the same system prompt"),
     ("/system", "[TEXT]", "show or change the system prompt (`/system none` removes it) and start over"),
     ("/set", "[KEY VALUE]", "show or change a sampling setting, for example `/set temperature 0.5`"),
     ("/show", "[conversation|settings|model]", "show the conversation, the settings or the model"),
+    ("/edit", "[TEXT]", "write a message in $EDITOR and send it; an empty one sends nothing"),
     ("/regen", "", "another reply to the last message"),
     ("/undo", "", "take the last message and its reply back"),
     ("/save", "FILE", "write the conversation as JSON messages"),
@@ -86,6 +89,7 @@ pub(crate) fn parse(line: &str) -> Result<Command, String> {
             "model" => Ok(Command::Show(Show::Model)),
             other => Err(format!("/show knows conversation, settings and model, not {other}")),
         },
+        "/edit" => Ok(Command::Edit(rest.to_owned())),
         "/regen" => alone(Command::Regen),
         "/undo" => alone(Command::Undo),
         "/save" => file().map(Command::Save),

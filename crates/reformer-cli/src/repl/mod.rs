@@ -4,6 +4,7 @@
 //! replies only. Ctrl-C stops a reply, hints at an empty prompt, and leaves with 130 when it is pressed there twice.
 
 mod command;
+mod compose;
 mod source;
 
 use std::path::Path;
@@ -83,6 +84,14 @@ impl Repl<'_> {
             Command::Exit => return Ok(true),
             Command::Say(text) => return self.say(&text).map(|()| false),
             Command::Regen => return self.regen().map(|()| false),
+            Command::Edit(start) => match compose::compose(&start) {
+                Ok(Some(text)) => {
+                    self.terminal.say(format_args!("{DIM}{text}{PLAIN}"));
+                    return self.say(&text).map(|()| false);
+                }
+                Ok(None) => self.terminal.say("An empty message: nothing sent."),
+                Err(error) => report(&error),
+            },
             command => {
                 if let Err(error) = self.settle(command) {
                     report(&error);
@@ -144,7 +153,7 @@ impl Repl<'_> {
                 self.terminal.say(format_args!("Loaded {turns} turns from {path}."));
             }
             Command::Stats => self.show_stats(),
-            Command::Say(_) | Command::Regen | Command::Exit => {}
+            Command::Say(_) | Command::Edit(_) | Command::Regen | Command::Exit => {}
         }
         Ok(())
     }
@@ -199,7 +208,7 @@ impl Repl<'_> {
                 aside(&format_args!("stopped after max_tokens {}", self.session.sampling().max_tokens));
             }
             Finish::ContextFull => aside(&"the model's positions are used up: /new starts over"),
-            Finish::Cancelled => aside(&"stopped"),
+            Finish::Cancelled | Finish::Deadline => aside(&"stopped"),
         }
         if reply.dropped_turns > 0 {
             aside(&format_args!("the model no longer sees the first {} turns", reply.dropped_turns));
@@ -234,8 +243,11 @@ impl Repl<'_> {
         self.terminal.say(format_args!("session     {}", speed(&total)));
         let limit = if positions == usize::MAX { "no limit".into() } else { number::count(positions) };
         let share = used as f64 / positions as f64 * 100.0;
-        self.terminal
-            .say(format_args!("context     {} of {limit} tokens ({share:.0} %)", number::count(used)));
+        self.terminal.say(format_args!(
+            "context     {} of {limit} tokens ({share:.0} %), {} of memory",
+            number::count(used),
+            number::bytes(self.session.state_bytes())
+        ));
     }
 }
 

@@ -57,6 +57,10 @@ impl Source {
         if let Some(path) = &history {
             // The first chat has no history yet.
             let _ = editor.load_history(path);
+            if let Some(folder) = path.parent() {
+                // If it cannot be made, saving at the end says why.
+                let _ = std::fs::create_dir_all(folder);
+            }
         }
         Ok(Self::Editor { editor: Box::new(editor), history })
     }
@@ -69,10 +73,14 @@ impl Source {
     /// The next message.
     pub(crate) fn next(&mut self) -> anyhow::Result<Input> {
         match self {
-            Self::Editor { editor, .. } => match editor.readline("> ") {
+            Self::Editor { editor, history } => match editor.readline("> ") {
                 Ok(line) => {
                     if !line.trim().is_empty() {
                         editor.add_history_entry(&line).context("cannot remember the line")?;
+                        if let Some(path) = history {
+                            // At once, so that a chat that is killed is remembered; the end tells of failures.
+                            let _ = editor.append_history(path);
+                        }
                     }
                     Ok(Input::Line(unfold(&line)))
                 }

@@ -116,3 +116,23 @@ fn a_model_without_role_marks_is_a_completion_model() {
     let output = run(&["chat", checkpoint.to_str().unwrap(), "-p", "hello"]);
     assert_fails(&output, 1, &["completion model", "reformer generate"]);
 }
+
+#[test]
+fn a_message_is_written_in_the_persons_editor() {
+    let model = tiny();
+    let edit = |editor: &str| {
+        let fixed = ["chat", &model, "--max-tokens", "3", "--json"];
+        let mut command = reformer();
+        command.env_remove("VISUAL").env("EDITOR", editor).args(fixed);
+        command.write_stdin("/edit a draft\n/show\n").output().unwrap()
+    };
+    let output = edit("printf ' and more\\nof it' >>");
+    assert_done(&output);
+    assert_eq!(stdout(&output).lines().count(), 1);
+    assert!(stderr(&output).contains("a draft and more\nof it"), "{}", stderr(&output));
+    let empty = edit("truncate -s 0");
+    assert!(stdout(&empty).is_empty() && stderr(&empty).contains("nothing sent"), "{}", stderr(&empty));
+    let failed = edit("false");
+    assert_done(&failed);
+    assert!(stderr(&failed).contains("nothing was sent"), "{}", stderr(&failed));
+}

@@ -98,3 +98,112 @@ fn a_reader_that_leaves_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn a_dialogue_is_played_turn_by_turn_from_the_courses_prompt() {
+    let prompt = " Person 1: I need a hotel. Person 2: ";
+    let args = [
+        "generate",
+        &tiny(),
+        "-p",
+        prompt,
+        "--dialogue",
+        "--turns",
+        "3",
+        "--max-tokens",
+        "60",
+        "--seed",
+        "2",
+    ];
+    let output = run(&args);
+    assert_done(&output);
+    let lines: Vec<String> = stdout(&output).lines().map(str::to_owned).collect();
+    assert_eq!(lines[0], "Person 1: I need a hotel.");
+    for (i, line) in lines.iter().enumerate() {
+        assert!(line.starts_with(["Person 1:", "Person 2:"][i % 2]), "{lines:?}");
+    }
+    assert!((2..=4).contains(&lines.len()), "{lines:?}");
+    let json = run(&[&args[..], &["--json"]].concat());
+    let json: serde_json::Value = serde_json::from_str(&stdout(&json)).unwrap();
+    assert_eq!(json["turns"].as_array().unwrap().len(), lines.len());
+    assert_eq!(json["turns"][0]["role"], "user");
+    assert_fails(&run(&["generate", &tiny(), "-p", " Person 1:  Person 2: ", "--dialogue"]), 1, &["empty"]);
+}
+
+#[test]
+fn beams_are_ranked_and_one_beam_is_greedy() {
+    let model = tiny();
+    let args = ["generate", &model, "-p", "I need", "--max-tokens", "6", "--json"];
+    let found = run(&[&args[..], &["--beams", "3"]].concat());
+    assert_done(&found);
+    let found: serde_json::Value = serde_json::from_str(&stdout(&found)).unwrap();
+    let scores: Vec<f64> =
+        found["hypotheses"].as_array().unwrap().iter().map(|h| h["score"].as_f64().unwrap()).collect();
+    assert!(scores.len() == 3 && scores.windows(2).all(|w| w[0] >= w[1]), "{scores:?}");
+    let one: serde_json::Value =
+        serde_json::from_str(&stdout(&run(&[&args[..], &["--beams", "1"]].concat()))).unwrap();
+    let greedy: serde_json::Value =
+        serde_json::from_str(&stdout(&run(&[&args[..], &["--temperature", "0"]].concat()))).unwrap();
+    assert_eq!(one["hypotheses"][0]["ids"], greedy["ids"]);
+    assert_fails(&run(&[&args[..], &["--beams", "0"]].concat()), 2, &["beams"]);
+}
+
+#[test]
+fn log_probabilities_come_with_every_token_when_asked_for() {
+    let args = ["generate", &tiny(), "-p", "a", "--max-tokens", "4", "--temperature", "0", "--json"];
+    let output = run(&[&args[..], &["--log-probs", "2"]].concat());
+    assert_done(&output);
+    let done: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let of = done["log_probs"].as_array().unwrap();
+    assert_eq!(of.len(), done["ids"].as_array().unwrap().len());
+    assert!(
+        of.iter()
+            .all(|l| l["chosen"]["log_prob"].as_f64().unwrap() <= 0.0
+                && l["top"].as_array().unwrap().len() == 2)
+    );
+    let plain: serde_json::Value = serde_json::from_str(&stdout(&run(&args))).unwrap();
+    assert!(plain["log_probs"].is_null());
+}
+
+#[test]
+fn a_prompt_cache_is_written_used_and_refused_for_another_model() {
+    let folder = crate::fixture::folder();
+    let text = folder.path().join("story.txt");
+    std::fs::write(&text, "Once upon a time in the north there was a star\n").unwrap();
+    let cache = folder.path().join("story.state");
+    let model = tiny();
+    let args = [
+        "generate",
+        &model,
+        "-f",
+        text.to_str().unwrap(),
+        "--prompt-cache",
+        cache.to_str().unwrap(),
+        "--max-tokens",
+        "5",
+        "--temperature",
+        "0",
+        "--json",
+    ];
+    let (first, second) = (run(&args), run(&args));
+    assert_done(&first);
+    assert_done(&second);
+    let read = |output| -> serde_json::Value { serde_json::from_str(&stdout(output)).unwrap() };
+    let (first, second) = (read(&first), read(&second));
+    assert_eq!(first["ids"], second["ids"]);
+    assert_eq!(
+        (first["stats"]["reused_tokens"].as_u64(), second["stats"]["reused_tokens"].as_u64()),
+        (Some(0), Some(45))
+    );
+    std::fs::write(&cache, b"something else").unwrap();
+    assert_fails(&run(&args), 1, &["prompt cache", "story.state", "not a decode state"]);
+}
+
+#[test]
+fn bf16_weights_and_cache_generate_too() {
+    let args =
+        ["generate", &tiny(), "-p", "I need a", "--max-tokens", "8", "--weights", "bf16", "--cache", "bf16"];
+    let output = run(&args);
+    assert_done(&output);
+    assert!(stdout(&output).starts_with("I need a"));
+}

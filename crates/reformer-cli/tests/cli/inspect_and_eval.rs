@@ -61,6 +61,23 @@ fn eval_compares_numbers_of_hashes_and_exact_attention() {
 }
 
 #[test]
+fn eval_compares_steps_of_decoding_with_the_forward_pass() {
+    let folder = folder();
+    let corpus = corpus(folder.path());
+    let args = ["eval", &tiny(), "--data", &corpus, "--length", "24", "--decode=2", "--json"];
+    let output = run(&args);
+    assert_done(&output);
+    let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(json["tokens"], 48);
+    // Shorter than two chunks, so both are exact.
+    assert!(json["mean_difference"].as_f64().unwrap() < 1e-4, "{json}");
+    assert_done(&run(&[&args[..6], &["--decode"]].concat()));
+    let bf16 = run(&["eval", &tiny(), "--data", &corpus, "--weights", "bf16", "--json"]);
+    assert_done(&bf16);
+    assert_fails(&run(&["eval", &tiny(), "--data", &corpus, "--length", "400", "--decode"]), 1, &["too few"]);
+}
+
+#[test]
 fn eval_of_length_zero_or_beyond_the_positions_is_refused() {
     let folder = folder();
     let corpus = corpus(folder.path());
