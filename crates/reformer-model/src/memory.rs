@@ -13,13 +13,34 @@ use crate::config::{Config, Kind};
 pub use crate::flops::flops_per_token;
 use crate::head;
 use crate::parameters::{Group, Parameters};
-use crate::sublayer::{Kernel, feed_forward_piece, group_rows};
+use crate::sublayer::{Kernel, PIECE, feed_forward_piece, portions};
 
 const F32: usize = size_of::<f32>();
 
 /// What a process holds whatever the model: code pages, packed panels of the matrix products, thread stacks, what the
 /// allocator keeps. Measured (15 to 20 MB at 1k and 4k tokens), not derived.
 const PROCESS: usize = 16 << 20;
+
+/// How a step is taken, as far as memory goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// Bytes of optimizer state a parameter: 8 for AdamW.
+    pub optimizer_bytes: usize,
+    /// The optimizer updates a group as soon as its gradient is there ([`crate::Model::forward_backward_update`]).
+    pub in_backward: bool,
+    /// What the LSH layers compute, if not LSH ([`crate::Pass::attention`]).
+    pub attention: Option<Kind>,
+    /// Activations are recomputed from the last pair. Otherwise: what the same code would hold if it kept, of every
+    /// layer, what its reverse pass recomputes.
+    pub reversible: bool,
+}
+
+impl Setup {
+    /// The trainer's: reversible, the layers' own attention, all gradients until the update.
+    pub fn trainer(optimizer_bytes: usize) -> Self {
+        Self { optimizer_bytes, in_backward: false, attention: None, reversible: true }
+    }
+}
 
 /// Bytes of a training step by part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -28,7 +49,7 @@ pub struct MemoryEstimate {
     pub process: usize,
     /// Parameters.
     pub parameters: usize,
-    /// Gradients: those of the trainer, and those on their way to it.
+    /// Gradients of parameters.
     pub gradients: usize,
     /// Optimizer state.
     pub optimizer: usize,
@@ -38,6 +59,8 @@ pub struct MemoryEstimate {
     pub batch: usize,
     /// Buckets of all LSH layers.
     pub buckets: usize,
+    /// Activations kept of every layer: nothing, unless the layers are not reversible.
+    pub kept: usize,
     /// The largest sublayer's working set in the reverse pass.
     pub working_set: usize,
     /// The head's piece: logits and what surrounds them.
@@ -47,25 +70,32 @@ pub struct MemoryEstimate {
 }
 
 impl MemoryEstimate {
-    /// A step on `rows` rows of `len` tokens by a trainer that keeps a whole set of gradients (to clip by the global
-    /// norm, to accumulate) and `optimizer_bytes` of state a parameter: 8 for AdamW.
+    /// A trainer's step on `rows` rows of `len` tokens with `optimizer_bytes` of state a parameter.
     pub fn training(config: &Config, rows: usize, len: usize, optimizer_bytes: usize) -> Self {
+        Self::of(config, rows, len, &Setup::trainer(optimizer_bytes))
+    }
+
+    /// A step on `rows` rows of `len` tokens.
+    pub fn of(config: &Config, rows: usize, len: usize, setup: &Setup) -> Self {
         let len = config.padded_length(len);
         let tokens = rows * len;
         let sizes = GroupSizes::of(config);
-        let lsh_layers = config.attn_layers.iter().filter(|&&kind| kind == Kind::Lsh).count();
-        let attention =
-            (0..config.layers()).map(|layer| attention_working_set(config, layer, rows, len)).max();
+        let kernels: Vec<Kernel> =
+            (0..config.layers()).map(|layer| Kernel::new(config, layer, len, setup.attention)).collect();
+        let hashing = kernels.iter().filter(|kernel| kernel.needs_buckets(len)).count();
+        let attention = kernels.iter().map(|kernel| attention_working_set(config, kernel, rows, len)).max();
         let working_set = attention.unwrap_or(0).max(feed_forward_working_set(config, tokens));
         let head = head_working_set(config, tokens);
+        let on_the_way = sizes.embeddings + sizes.head.max(sizes.largest_block);
         Self {
             process: PROCESS,
             parameters: sizes.total,
-            gradients: sizes.total + sizes.embeddings + sizes.head.max(sizes.largest_block),
-            optimizer: sizes.total / F32 * optimizer_bytes,
+            gradients: if setup.in_backward { on_the_way } else { sizes.total },
+            optimizer: sizes.total / F32 * setup.optimizer_bytes,
             streams: 4 * tokens * config.hidden_size * F32,
             batch: tokens * (4 + 4 + 4 + 1),
-            buckets: lsh_layers * config.num_attention_heads * config.num_hashes * tokens * size_of::<u32>(),
+            buckets: hashing * config.num_attention_heads * config.num_hashes * tokens * size_of::<u32>(),
+            kept: if setup.reversible { 0 } else { tokens * kept_of_a_token(config) * F32 },
             working_set,
             head,
             idle: working_set.max(head) / 8,
@@ -74,7 +104,7 @@ impl MemoryEstimate {
 
     /// What does not belong to parameters: what a deeper or a shallower model has alike, but for the buckets.
     pub fn activation_bytes(&self) -> usize {
-        self.streams + self.batch + self.buckets + self.working_set.max(self.head) + self.idle
+        self.streams + self.batch + self.buckets + self.kept + self.working_set.max(self.head) + self.idle
     }
 
     /// Most bytes held at one time.
@@ -83,7 +113,7 @@ impl MemoryEstimate {
     }
 
     /// The parts with their names. Working set and head piece are never held together: the larger counts in the total.
-    pub fn parts(&self) -> [(&'static str, usize); 10] {
+    pub fn parts(&self) -> [(&'static str, usize); 11] {
         [
             ("process", self.process),
             ("parameters", self.parameters),
@@ -92,11 +122,18 @@ impl MemoryEstimate {
             ("streams", self.streams),
             ("batch", self.batch),
             ("buckets", self.buckets),
+            ("kept activations", self.kept),
             ("sublayer working set", self.working_set),
             ("head piece", self.head),
             ("idle buffers", self.idle),
         ]
     }
+}
+
+/// Bytes of the `len × len` scores that attention of a plain implementation keeps for backward, in all layers: what no
+/// kernel here ever holds.
+pub fn score_matrix_bytes(config: &Config, rows: usize, len: usize) -> usize {
+    config.layers() * rows * config.num_attention_heads * len * len * F32
 }
 
 /// Bytes of the groups' buffers.
@@ -122,14 +159,28 @@ impl GroupSizes {
     }
 }
 
-/// `n, t` of width h; per projection its value and gradient; the output, its gradient, `z`; the kernel's own.
-fn attention_working_set(config: &Config, layer: usize, rows: usize, len: usize) -> usize {
-    let tokens = group_rows(rows, len) * len;
+/// Numbers of a token that all layers keep if nothing is recomputed: both norms' inputs and outputs, projections, the
+/// attention's output and `z`, the feed-forward's inner values before and after the activation.
+fn kept_of_a_token(config: &Config) -> usize {
     let (h, width, heads) = (config.hidden_size, config.attention_width(), config.num_attention_heads);
-    let projections = if config.attn_layers[layer] == Kind::Lsh { 2 } else { 3 };
-    let kernel = Kernel::new(config, layer, len, None);
-    let own = kernel.working_set(config, group_rows(rows, len), len);
-    (2 * tokens * h + (2 * projections + 2) * tokens * width + tokens * heads) * F32 + own
+    let projections: usize = config.attn_layers.iter().map(|&kind| projections(kind)).sum();
+    projections * width + config.layers() * (4 * h + width + heads + 2 * config.feed_forward_size)
+}
+
+fn projections(kind: Kind) -> usize {
+    if kind == Kind::Lsh { 2 } else { 3 }
+}
+
+/// The first portion, which is the largest. In attention's backward: per projection its value and gradient, the output,
+/// its gradient, `z`, the kernel's own. On the way back to `dx`: the gradients, and `n`, `dn` of a piece.
+fn attention_working_set(config: &Config, kernel: &Kernel, rows: usize, len: usize) -> usize {
+    let (heads, dim) = (config.num_attention_heads, config.attention_head_size);
+    let portion = &portions(rows, len, heads, dim)[0];
+    let (tokens, heads) = (portion.rows.len() * len, portion.heads.len());
+    let (width, projections) = (heads * dim, kernel.projections());
+    let differentiating = (2 * projections + 2) * tokens * width + tokens * heads;
+    let back = projections * tokens * width + 2 * PIECE.min(tokens) * config.hidden_size;
+    (differentiating * F32 + kernel.working_set(config, portion.rows.len(), heads, len)).max(back * F32)
 }
 
 /// `n, t` of width h, `u, a` of width f, for a piece.

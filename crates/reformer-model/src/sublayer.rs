@@ -11,7 +11,7 @@ use reformer_reversible::Coupling;
 pub use reformer_reversible::Sublayer;
 
 pub use attention::Attention;
-pub(crate) use attention::group_rows;
+pub(crate) use attention::{PIECE, portions};
 pub use feed_forward::FeedForward;
 pub(crate) use feed_forward::piece as feed_forward_piece;
 pub(crate) use kernel::Kernel;

@@ -7,32 +7,29 @@
 //! f(x) = dropout(attend(…)·Woᵀ)             [rows·len, h]
 //! ```
 //!
-//! Saved for the reverse pass: the buckets, nothing else. The projections, the output and `z` are computed again
-//! (`y −= f(x)` needs them anyway) and serve the backward at once:
-//! `do = dt·Wo`, attention's own backward, `dn = Σ dp·Wp` over the projections p, `dWp += dpᵀ·n`, `dWo += dtᵀ·o`.
-//!
-//! Batch rows are processed in groups of about 4,096 tokens, so that the working set is one group's and does not grow
-//! with the batch.
+//! Saved for the reverse pass: the buckets, nothing else. Forward and reverse are in [`passes`]; here is what they and
+//! decoding share.
+
+mod passes;
+mod portions;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use reformer_attention::{
-    Gradients, Inputs, Layout, Upstream, full_backward, full_forward, local_backward, local_forward,
-    lsh_backward, lsh_forward,
-};
+use reformer_attention::{Inputs, Layout, full_forward, local_forward, lsh_forward};
 use reformer_lsh::{Buckets, Rotations, hash_vectors};
-use reformer_reversible::Sublayer;
 use reformer_tensor::{
-    Address, Cpu, Lease, LeasedMatrix, Matrix, Purpose, View, ViewMut, Write, dropout, elementwise,
-    layer_norm, matmul, matmul_nt, matmul_tn,
+    Address, Cpu, Lease, LeasedMatrix, Matrix, Purpose, View, Write, elementwise, layer_norm, matmul_nt,
 };
 
 use crate::batch::Pass;
 use crate::config::Config;
 use crate::decode::Seen;
-use crate::error::{ModelError, Result};
+use crate::error::Result;
 use crate::parameters::Group;
 use crate::sublayer::kernel::Kernel;
+
+pub(crate) use portions::{PIECE, Portion, portions};
 
 const GAMMA: usize = 0;
 const BETA: usize = 1;
@@ -54,14 +51,8 @@ pub struct Attention<'a> {
     drop: Option<(Address, Address)>,
 }
 
-/// Batch rows of a group.
-pub(crate) fn group_rows(rows: usize, len: usize) -> usize {
-    (4096 / len).clamp(1, rows)
-}
-
-/// A group's projections and attention output.
+/// A portion's projections and attention output.
 struct Attended {
-    n: LeasedMatrix,
     /// q, (k,) v.
     projected: Vec<LeasedMatrix>,
     out: LeasedMatrix,
@@ -101,19 +92,24 @@ impl<'a> Attention<'a> {
         self.config.layer_norm_eps as f32
     }
 
-    fn layout(&self, batch: usize) -> Layout {
-        let (heads, head_dim) = (self.config.num_attention_heads, self.config.attention_head_size);
-        Layout { batch, len: self.len, heads, head_dim }
+    /// Columns of some heads in the projections.
+    fn columns(&self, heads: &Range<usize>) -> Range<usize> {
+        let d = self.config.attention_head_size;
+        heads.start * d..heads.end * d
     }
 
-    /// The groups of batch rows: (index, first row, rows).
-    fn groups(&self) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
-        let (rows, size) = (self.rows, group_rows(self.rows, self.len));
-        (0..rows).step_by(size).enumerate().map(move |(g, first)| (g, first, size.min(rows - first)))
+    fn layout(&self, portion: &Portion) -> Layout {
+        let (heads, head_dim) = (portion.heads.len(), self.config.attention_head_size);
+        Layout { batch: portion.rows.len(), len: self.len, heads, head_dim }
     }
 
-    fn mask_of(&self, first: usize, rows: usize) -> Option<&'a [bool]> {
-        self.mask.map(|mask| &mask[first * self.len..(first + rows) * self.len])
+    /// Everything at once: what decoding a prompt wants.
+    fn whole(&self) -> Portion {
+        Portion { index: 0, rows: 0..self.rows, heads: 0..self.config.num_attention_heads }
+    }
+
+    fn mask_of(&self, rows: Range<usize>) -> Option<&'a [bool]> {
+        self.mask.map(|mask| &mask[rows.start * self.len..rows.end * self.len])
     }
 
     pub(crate) fn norm(&self, cpu: &Cpu, x: View<'_>) -> LeasedMatrix {
@@ -123,6 +119,7 @@ impl<'a> Attention<'a> {
         n
     }
 
+    /// All heads' projections of `n`.
     pub(crate) fn project(&self, cpu: &Cpu, n: View<'_>) -> Vec<LeasedMatrix> {
         let width = self.config.attention_width();
         (0..self.projections())
@@ -134,10 +131,32 @@ impl<'a> Attention<'a> {
             .collect()
     }
 
+    /// The projections of some heads from the layer's input, a piece of the tokens at a time: `n` is never whole.
+    fn project_heads(&self, cpu: &Cpu, x: View<'_>, heads: &Range<usize>) -> Vec<LeasedMatrix> {
+        let columns = self.columns(heads);
+        let mut projected: Vec<LeasedMatrix> =
+            (0..self.projections()).map(|_| cpu.workspace.take_matrix(x.rows(), columns.len())).collect();
+        for piece in pieces(x.rows()) {
+            let n = self.norm(cpu, x.rows_range(piece.clone()));
+            for (i, p) in projected.iter_mut().enumerate() {
+                let weight = self.matrix(PROJECTIONS + i).rows_range(columns.clone());
+                let mut p = p.view_mut();
+                matmul_nt(cpu, n.view(), weight, Write::Overwrite, p.rows_range_mut(piece.clone()));
+            }
+        }
+        projected
+    }
+
+    /// The output projection's columns that some heads' outputs meet, `[h, heads·d]`.
+    fn output_weight(&self, heads: &Range<usize>) -> View<'a> {
+        self.matrix(PROJECTIONS + self.projections()).columns(self.columns(heads))
+    }
+
     /// `y += out·Woᵀ`, for decoding; no dropout there.
     pub(crate) fn add_output(&self, cpu: &Cpu, out: View<'_>, y: &mut [f32]) {
         let mut t = cpu.workspace.take_matrix(out.rows(), self.config.hidden_size);
-        self.output(cpu, out, t.view_mut());
+        let weight = self.matrix(PROJECTIONS + self.projections());
+        matmul_nt(cpu, out, weight, Write::Overwrite, t.view_mut());
         elementwise::add_assign(cpu, y, t.as_slice());
     }
 
@@ -150,9 +169,10 @@ impl<'a> Attention<'a> {
         y: &mut Matrix,
         see: &mut Seen<'_>,
     ) -> Result<()> {
-        let (attended, hashed) = self.attend(cpu, x.view(), (0, 0, 1), None)?;
+        let whole = self.whole();
+        let (attended, hashed) = self.attend(cpu, x.view(), &whole, None)?;
         if hashed.is_empty() && !self.rotations.is_empty() {
-            see(&attended.projected, &self.hash(cpu, attended.projected[0].view(), 0, 1)?);
+            see(&attended.projected, &self.hash(cpu, attended.projected[0].view(), &whole)?);
         } else {
             see(&attended.projected, &hashed);
         }
@@ -160,58 +180,48 @@ impl<'a> Attention<'a> {
         Ok(())
     }
 
-    /// `t = out·Woᵀ`, no dropout.
-    fn output(&self, cpu: &Cpu, out: View<'_>, t: ViewMut<'_>) {
-        matmul_nt(cpu, out, self.matrix(PROJECTIONS + self.projections()), Write::Overwrite, t);
-    }
-
-    /// Buckets of every (row, head) of a group of rows.
-    fn hash(&self, cpu: &Cpu, qk: View<'_>, first: usize, rows: usize) -> Result<Vec<Buckets>> {
-        let layout = self.layout(rows);
+    /// Buckets of every (row, head) of a portion.
+    fn hash(&self, cpu: &Cpu, qk: View<'_>, portion: &Portion) -> Result<Vec<Buckets>> {
+        let layout = self.layout(portion);
         (0..layout.bands())
             .map(|band| {
-                let mask = self.mask_of(first + band / layout.heads, 1);
-                Ok(hash_vectors(cpu, layout.band(qk, band), &self.rotations[band % layout.heads], mask)?)
+                let row = portion.rows.start + band / layout.heads;
+                let rotations = &self.rotations[portion.heads.start + band % layout.heads];
+                Ok(hash_vectors(cpu, layout.band(qk, band), rotations, self.mask_of(row..row + 1))?)
             })
             .collect()
     }
 
-    fn inputs<'b>(
-        &'b self,
-        g: usize,
-        first: usize,
-        rows: usize,
-        projected: &'b [LeasedMatrix],
-    ) -> Inputs<'b> {
+    fn inputs<'b>(&'b self, portion: &Portion, projected: &'b [LeasedMatrix]) -> Inputs<'b> {
         let (q, v) = (projected[0].view(), projected[projected.len() - 1].view());
         let inputs = match projected.len() {
             2 => Inputs::shared(q, v),
             _ => Inputs::separate(q, projected[1].view(), v),
         };
-        let probabilities = self.drop.filter(|_| self.kernel.drops()).map(|(p, _)| p.sub(g as u64));
-        inputs.with_tokens(self.mask_of(first, rows)).with_dropout(probabilities)
+        let probabilities =
+            self.drop.filter(|_| self.kernel.drops()).map(|(p, _)| p.sub(portion.index as u64));
+        inputs.with_tokens(self.mask_of(portion.rows.clone())).with_dropout(probabilities)
     }
 
-    /// Projects, hashes unless `decided`, and attends a group of rows.
+    /// Projects, hashes unless `decided`, and attends the tokens `x` of a portion's rows.
     fn attend(
         &self,
         cpu: &Cpu,
         x: View<'_>,
-        (g, first, rows): (usize, usize, usize),
+        portion: &Portion,
         decided: Option<&[Buckets]>,
     ) -> Result<(Attended, Vec<Buckets>)> {
-        let n = self.norm(cpu, x);
-        let projected = self.project(cpu, n.view());
+        let projected = self.project_heads(cpu, x, &portion.heads);
         let hashed = match decided {
             Some(_) => Vec::new(),
             None if !self.kernel.needs_buckets(self.len) => Vec::new(),
-            None => self.hash(cpu, projected[0].view(), first, rows)?,
+            None => self.hash(cpu, projected[0].view(), portion)?,
         };
         let buckets = decided.unwrap_or(&hashed);
-        let layout = self.layout(rows);
+        let layout = self.layout(portion);
         let mut out = cpu.workspace.take_matrix(layout.rows(), layout.cols());
         let mut z = cpu.workspace.take(layout.bands() * layout.len);
-        let inputs = self.inputs(g, first, rows, &projected);
+        let inputs = self.inputs(portion, &projected);
         match &self.kernel {
             Kernel::Lsh(config) => {
                 lsh_forward(cpu, config, layout, &inputs, buckets, out.view_mut(), &mut z)?;
@@ -219,126 +229,11 @@ impl<'a> Attention<'a> {
             Kernel::Local(config) => local_forward(cpu, config, layout, &inputs, out.view_mut(), &mut z)?,
             Kernel::Full(config) => full_forward(cpu, config, layout, &inputs, out.view_mut(), &mut z)?,
         }
-        Ok((Attended { n, projected, out, z }, hashed))
-    }
-
-    fn drop_output(&self, cpu: &Cpu, g: usize, t: ViewMut<'_>) {
-        let rate = self.config.hidden_dropout_prob as f32;
-        if let Some((_, address)) = self.drop.filter(|_| rate > 0.0) {
-            dropout::apply(cpu, t, rate, address.sub(g as u64));
-        }
-    }
-
-    /// Elements of a gradient group's projection `i`.
-    fn weight_gradient<'g>(&self, gradient: &'g mut Group, i: usize) -> ViewMut<'g> {
-        let view = self.matrix(i);
-        ViewMut::new(gradient.tensor_mut(i), view.rows(), view.cols())
+        Ok((Attended { projected, out, z }, hashed))
     }
 }
 
-impl Sublayer<Cpu> for Attention<'_> {
-    type Activations = Matrix;
-    type Saved = Vec<Buckets>;
-    type Gradient = Group;
-    type Error = ModelError;
-
-    fn forward(&self, cpu: &Cpu, x: &Matrix, y: &mut Matrix) -> Result<Vec<Buckets>> {
-        let h = x.cols();
-        let mut decided = Vec::new();
-        for (g, first, rows) in self.groups() {
-            let range = first * self.len..(first + rows) * self.len;
-            let x = x.view().rows_range(range.clone());
-            let (attended, hashed) = self.attend(cpu, x, (g, first, rows), None)?;
-            decided.extend(hashed);
-            let Attended { n: mut t, out, .. } = attended;
-            self.output(cpu, out.view(), t.view_mut());
-            self.drop_output(cpu, g, t.view_mut());
-            elementwise::add_assign(cpu, &mut y.as_mut_slice()[range.start * h..range.end * h], t.as_slice());
-        }
-        Ok(decided)
-    }
-
-    fn reverse_and_grad(
-        &self,
-        cpu: &Cpu,
-        x: &Matrix,
-        saved: &Vec<Buckets>,
-        y: &mut Matrix,
-        dy: &Matrix,
-        dx: &mut Matrix,
-        gradient: &mut Group,
-    ) -> Result<()> {
-        let h = x.cols();
-        let (heads, width) = (self.config.num_attention_heads, self.config.attention_width());
-        for (g, first, rows) in self.groups() {
-            let range = first * self.len..(first + rows) * self.len;
-            let x = x.view().rows_range(range.clone());
-            let decided =
-                if saved.is_empty() { &[][..] } else { &saved[first * heads..(first + rows) * heads] };
-            let (attended, _) = self.attend(cpu, x, (g, first, rows), Some(decided))?;
-            let Attended { n, projected, out, z } = attended;
-            // t serves f(x), then the masked dy, then dn.
-            let mut t = cpu.workspace.take_matrix(range.len(), h);
-            self.output(cpu, out.view(), t.view_mut());
-            self.drop_output(cpu, g, t.view_mut());
-            elementwise::sub_assign(cpu, &mut y.as_mut_slice()[range.start * h..range.end * h], t.as_slice());
-
-            let mut dt = dy.view().rows_range(range.clone());
-            if self.drop.is_some() {
-                t.view_mut().copy_from(dt);
-                self.drop_output(cpu, g, t.view_mut());
-                dt = t.view();
-            }
-            let last = PROJECTIONS + self.projections();
-            matmul_tn(cpu, dt, out.view(), Write::Add, self.weight_gradient(gradient, last));
-            let mut dout = cpu.workspace.take_matrix(range.len(), width);
-            matmul(cpu, dt, self.matrix(last), Write::Overwrite, dout.view_mut());
-
-            let mut dprojected: Vec<LeasedMatrix> =
-                projected.iter().map(|p| cpu.workspace.take_matrix_zeroed(p.rows(), p.cols())).collect();
-            {
-                let layout = self.layout(rows);
-                let inputs = self.inputs(g, first, rows, &projected);
-                let upstream = Upstream { out: out.view(), z: &z, dout: dout.view() };
-                let gradients = gradients(&mut dprojected);
-                match &self.kernel {
-                    Kernel::Lsh(config) => {
-                        lsh_backward(cpu, config, layout, &inputs, decided, &upstream, gradients)?;
-                    }
-                    Kernel::Local(config) => {
-                        local_backward(cpu, config, layout, &inputs, &upstream, gradients)?;
-                    }
-                    Kernel::Full(config) => {
-                        full_backward(cpu, config, layout, &inputs, &upstream, gradients)?;
-                    }
-                }
-            }
-            drop((projected, out, z, dout));
-            for (i, dp) in dprojected.iter().enumerate() {
-                matmul_tn(
-                    cpu,
-                    dp.view(),
-                    n.view(),
-                    Write::Add,
-                    self.weight_gradient(gradient, PROJECTIONS + i),
-                );
-                let write = if i == 0 { Write::Overwrite } else { Write::Add };
-                matmul(cpu, dp.view(), self.matrix(PROJECTIONS + i), write, t.view_mut());
-            }
-            let places = [GAMMA, BETA].map(|i| self.group.specs()[i].range());
-            let [dgamma, dbeta] =
-                gradient.data_mut().get_disjoint_mut(places).expect("tensors do not overlap");
-            let mut dx = dx.view_mut();
-            let dx = dx.rows_range_mut(range);
-            layer_norm::backward(cpu, x, self.group.tensor(GAMMA), self.eps(), t.view(), dx, dgamma, dbeta);
-        }
-        Ok(())
-    }
-}
-
-/// Views of dq, (dk,) dv.
-fn gradients(projected: &mut [LeasedMatrix]) -> Gradients<'_> {
-    let (dv, rest) = projected.split_last_mut().expect("at least two projections");
-    let (dq, rest) = rest.split_first_mut().expect("at least two projections");
-    Gradients { dq: dq.view_mut(), dk: rest.first_mut().map(LeasedMatrix::view_mut), dv: dv.view_mut() }
+/// The tokens of a portion in pieces.
+fn pieces(tokens: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..tokens).step_by(PIECE).map(move |start| start..tokens.min(start + PIECE))
 }

@@ -97,12 +97,23 @@ impl Kernel {
         rate > 0.0
     }
 
-    /// Bytes of the kernel's own scratch in the reverse pass: tiles of a fixed size and, for each band (row and head)
-    /// at work, `D`, and with LSH the sorted order, its inverse and the codes of where a position meets others.
-    pub(crate) fn working_set(&self, config: &Config, rows: usize, len: usize) -> usize {
+    /// Number of projections: query_key and value, or query, key and value.
+    pub(crate) fn projections(&self) -> usize {
+        let keys = match self {
+            Self::Lsh(_) => return 2,
+            Self::Local(c) => c.keys,
+            Self::Full(c) => c.keys,
+        };
+        if matches!(keys, Keys::Shared(_)) { 2 } else { 3 }
+    }
+
+    /// Bytes of the kernel's own scratch in the reverse pass for some rows and heads: tiles of a fixed size and, for each
+    /// band (row and head) at work, `D`, and with LSH the sorted order, its inverse and the codes of where a position
+    /// meets others.
+    pub(crate) fn working_set(&self, config: &Config, rows: usize, heads: usize, len: usize) -> usize {
         /// Bands at work: one a thread; the formula is for two threads, which more do not change by a per cent.
         const AT_WORK: usize = 2;
-        let at_work = AT_WORK.min(rows * config.num_attention_heads);
+        let at_work = AT_WORK.min(rows * heads);
         let numbers = match self {
             Self::Lsh(lsh) if !lsh.is_exact(len) => len * (1 + 3 * config.num_hashes),
             _ => len,

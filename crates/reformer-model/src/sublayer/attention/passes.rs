@@ -1,0 +1,215 @@
+//! The sublayer forward and in reverse, a portion at a time (some rows, some heads).
+//!
+//! ```text
+//! forward    y += mask ∘ Σ_h o_h·Wo_hᵀ
+//! reverse    y −= the same;  dt = mask ∘ dy;  do_h = dt·Wo_h;  dWo_h += dtᵀ·o_h
+//!            attention's own backward: dp_h of every projection p
+//!            dn_h = Σ_p dp_h·Wp_h;  dx += (∂LN/∂x)ᵀ dn_h;  dWp_h += dp_hᵀ·n
+//! ```
+//!
+//! The projections, the output and `z` are computed again (`y −= f(x)` needs them anyway). The layer norm's backward is
+//! linear in `dn`, so it is applied to a portion's `dn_h` by itself; `n`, `dn` and `t` exist for a piece of the tokens.
+
+use reformer_attention::{Gradients, Upstream, full_backward, local_backward, lsh_backward};
+use reformer_lsh::Buckets;
+use reformer_reversible::Sublayer;
+use reformer_tensor::{
+    Address, Cpu, LeasedMatrix, Matrix, View, ViewMut, Write, dropout, elementwise, layer_norm, matmul,
+    matmul_nt, matmul_tn,
+};
+
+use super::{Attended, Attention, BETA, GAMMA, PROJECTIONS, Portion, pieces, portions};
+use crate::error::{ModelError, Result};
+use crate::parameters::Group;
+use crate::sublayer::kernel::Kernel;
+
+impl Attention<'_> {
+    fn portions(&self) -> Vec<Portion> {
+        portions(self.rows, self.len, self.config.num_attention_heads, self.config.attention_head_size)
+    }
+
+    /// The mask of the output's dropout, if any: the same for every head of a row.
+    fn output_mask(&self) -> Option<(Address, f32)> {
+        let rate = self.config.hidden_dropout_prob as f32;
+        self.drop.filter(|_| rate > 0.0).map(|(_, address)| (address, rate))
+    }
+
+    /// Applies the output's mask to the tokens that begin at `token`.
+    fn drop_output(&self, cpu: &Cpu, token: usize, mut t: ViewMut<'_>) {
+        /// Rows that one thread takes at a time.
+        const PANEL: usize = 64;
+        let Some((address, rate)) = self.output_mask() else { return };
+        let (key, h) = (address.key(), t.cols());
+        let panels: Vec<_> = t.reborrow().row_panels(PANEL).into_iter().enumerate().collect();
+        cpu.threads.for_each(panels, |(p, mut panel)| {
+            for i in 0..panel.rows() {
+                let first = (token + p * PANEL + i) * h;
+                dropout::row(key, first as u64, panel.row_mut(i), rate);
+            }
+        });
+    }
+
+    /// `y += out·Woᵀ` under the mask, for the tokens of a portion.
+    fn add_heads(&self, cpu: &Cpu, portion: &Portion, out: View<'_>, mut y: ViewMut<'_>) {
+        let weight = self.output_weight(&portion.heads);
+        if self.output_mask().is_none() {
+            return matmul_nt(cpu, out, weight, Write::Add, y);
+        }
+        for piece in pieces(out.rows()) {
+            let mut t = cpu.workspace.take_matrix(piece.len(), self.config.hidden_size);
+            matmul_nt(cpu, out.rows_range(piece.clone()), weight, Write::Overwrite, t.view_mut());
+            self.drop_output(cpu, portion.rows.start * self.len + piece.start, t.view_mut());
+            let mut y = y.rows_range_mut(piece);
+            elementwise::add_assign(cpu, y.as_mut_slice(), t.as_slice());
+        }
+    }
+
+    /// `y −= out·Woᵀ`, and back through it: returns `do`, adds to `dWo`.
+    fn take_heads_back(
+        &self,
+        cpu: &Cpu,
+        portion: &Portion,
+        out: View<'_>,
+        (mut y, dy): (ViewMut<'_>, View<'_>),
+        gradient: &mut Group,
+    ) -> LeasedMatrix {
+        let weight = self.output_weight(&portion.heads);
+        let mut dout = cpu.workspace.take_matrix(out.rows(), out.cols());
+        for piece in pieces(out.rows()) {
+            let out = out.rows_range(piece.clone());
+            let token = portion.rows.start * self.len + piece.start;
+            // t serves f(x), then the masked dy.
+            let mut t = cpu.workspace.take_matrix(piece.len(), self.config.hidden_size);
+            matmul_nt(cpu, out, weight, Write::Overwrite, t.view_mut());
+            self.drop_output(cpu, token, t.view_mut());
+            elementwise::sub_assign(cpu, y.rows_range_mut(piece.clone()).as_mut_slice(), t.as_slice());
+
+            let mut dt = dy.rows_range(piece.clone());
+            if self.output_mask().is_some() {
+                t.view_mut().copy_from(dt);
+                self.drop_output(cpu, token, t.view_mut());
+                dt = t.view();
+            }
+            let mut dweight = self.weight_gradient(gradient, PROJECTIONS + self.projections());
+            matmul_tn(cpu, dt, out, Write::Add, dweight.columns_mut(self.columns(&portion.heads)));
+            matmul(cpu, dt, weight, Write::Overwrite, dout.view_mut().rows_range_mut(piece));
+        }
+        dout
+    }
+
+    /// Attention's own backward: the gradients of the projections.
+    fn differentiate(
+        &self,
+        cpu: &Cpu,
+        portion: &Portion,
+        attended: &Attended,
+        dout: View<'_>,
+        decided: &[Buckets],
+    ) -> Result<Vec<LeasedMatrix>> {
+        let Attended { projected, out, z } = attended;
+        let mut dprojected: Vec<LeasedMatrix> =
+            projected.iter().map(|p| cpu.workspace.take_matrix_zeroed(p.rows(), p.cols())).collect();
+        let (layout, inputs) = (self.layout(portion), self.inputs(portion, projected));
+        let upstream = Upstream { out: out.view(), z, dout };
+        let into = gradients(&mut dprojected);
+        match &self.kernel {
+            Kernel::Lsh(config) => lsh_backward(cpu, config, layout, &inputs, decided, &upstream, into)?,
+            Kernel::Local(config) => local_backward(cpu, config, layout, &inputs, &upstream, into)?,
+            Kernel::Full(config) => full_backward(cpu, config, layout, &inputs, &upstream, into)?,
+        }
+        Ok(dprojected)
+    }
+
+    /// From the projections' gradients to `dx`, `dWp` and the norm's.
+    fn project_back(
+        &self,
+        cpu: &Cpu,
+        portion: &Portion,
+        dprojected: &[LeasedMatrix],
+        (x, mut dx): (View<'_>, ViewMut<'_>),
+        gradient: &mut Group,
+    ) {
+        let columns = self.columns(&portion.heads);
+        for piece in pieces(x.rows()) {
+            let x = x.rows_range(piece.clone());
+            let n = self.norm(cpu, x);
+            let mut dn = cpu.workspace.take_matrix(piece.len(), self.config.hidden_size);
+            for (i, dp) in dprojected.iter().enumerate() {
+                let dp = dp.view().rows_range(piece.clone());
+                let mut dweight = self.weight_gradient(gradient, PROJECTIONS + i);
+                matmul_tn(cpu, dp, n.view(), Write::Add, dweight.rows_range_mut(columns.clone()));
+                let weight = self.matrix(PROJECTIONS + i).rows_range(columns.clone());
+                let write = if i == 0 { Write::Overwrite } else { Write::Add };
+                matmul(cpu, dp, weight, write, dn.view_mut());
+            }
+            let places = [GAMMA, BETA].map(|i| self.group.specs()[i].range());
+            let [dgamma, dbeta] =
+                gradient.data_mut().get_disjoint_mut(places).expect("tensors do not overlap");
+            let (gamma, dx) = (self.group.tensor(GAMMA), dx.rows_range_mut(piece));
+            layer_norm::backward(cpu, x, gamma, self.eps(), dn.view(), dx, dgamma, dbeta);
+        }
+    }
+
+    /// Elements of a gradient group's tensor `i`.
+    fn weight_gradient<'g>(&self, gradient: &'g mut Group, i: usize) -> ViewMut<'g> {
+        let view = self.matrix(i);
+        ViewMut::new(gradient.tensor_mut(i), view.rows(), view.cols())
+    }
+}
+
+impl Sublayer<Cpu> for Attention<'_> {
+    type Activations = Matrix;
+    /// One per row and head, in the portions' order.
+    type Saved = Vec<Buckets>;
+    type Gradient = Group;
+    type Error = ModelError;
+
+    fn forward(&self, cpu: &Cpu, x: &Matrix, y: &mut Matrix) -> Result<Vec<Buckets>> {
+        let mut decided = Vec::new();
+        for portion in self.portions() {
+            let range = portion.rows.start * self.len..portion.rows.end * self.len;
+            let (attended, hashed) = self.attend(cpu, x.view().rows_range(range.clone()), &portion, None)?;
+            decided.extend(hashed);
+            let Attended { projected, out, z } = attended;
+            drop((projected, z));
+            self.add_heads(cpu, &portion, out.view(), y.view_mut().rows_range_mut(range));
+        }
+        Ok(decided)
+    }
+
+    fn reverse_and_grad(
+        &self,
+        cpu: &Cpu,
+        x: &Matrix,
+        saved: &Vec<Buckets>,
+        y: &mut Matrix,
+        dy: &Matrix,
+        dx: &mut Matrix,
+        gradient: &mut Group,
+    ) -> Result<()> {
+        let mut saved = &saved[..];
+        for portion in self.portions() {
+            let range = portion.rows.start * self.len..portion.rows.end * self.len;
+            let x = x.view().rows_range(range.clone());
+            let bands = self.layout(&portion).bands();
+            // Nothing was decided where nothing hashes.
+            let decided = saved.split_off(..bands.min(saved.len())).unwrap_or_default();
+            let (attended, _) = self.attend(cpu, x, &portion, Some(decided))?;
+            let (mut y, dy) = (y.view_mut(), dy.view().rows_range(range.clone()));
+            let pair = (y.rows_range_mut(range.clone()), dy);
+            let dout = self.take_heads_back(cpu, &portion, attended.out.view(), pair, gradient);
+            let dprojected = self.differentiate(cpu, &portion, &attended, dout.view(), decided)?;
+            drop((attended, dout));
+            let mut dx = dx.view_mut();
+            self.project_back(cpu, &portion, &dprojected, (x, dx.rows_range_mut(range)), gradient);
+        }
+        Ok(())
+    }
+}
+
+/// Views of dq, (dk,) dv.
+fn gradients(projected: &mut [LeasedMatrix]) -> Gradients<'_> {
+    let (dv, rest) = projected.split_last_mut().expect("at least two projections");
+    let (dq, rest) = rest.split_first_mut().expect("at least two projections");
+    Gradients { dq: dq.view_mut(), dk: rest.first_mut().map(LeasedMatrix::view_mut), dv: dv.view_mut() }
+}
