@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use reformer_attention::BucketTable;
 use reformer_attention::decode::{Scratch, Step, full_step, local_step, lsh_step};
-use reformer_lsh::{Rotations, hash_one};
+use reformer_lsh::{Rotations, hash_one, hash_vectors};
 use reformer_reversible::{Streams, Sublayer};
 use reformer_tensor::{Cpu, LeasedMatrix, Matrix, View, ViewMut, activation, bias, elementwise, layer_norm};
 
@@ -348,7 +348,7 @@ impl<'m> Decoder<'m> {
                     rotations: &rotations[head],
                     lowered,
                 });
-                jobs.push(Job { kernel, head, start: ids.len(), q, rows: &state.rows, table, out });
+                jobs.push(Job { cpu, kernel, head, start: ids.len(), q, rows: &state.rows, table, out });
             }
         }
         cpu.threads.map(jobs, Job::run).into_iter().collect()
@@ -415,6 +415,7 @@ struct Hashing<'a> {
 
 /// One head of one sequence's new tokens.
 struct Job<'a> {
+    cpu: &'a Cpu,
     kernel: Kernel,
     head: usize,
     /// Position of the first new token.
@@ -429,13 +430,23 @@ impl Job<'_> {
     fn run(mut self) -> Result<()> {
         let mut scratch = Scratch::default();
         let mut ids = vec![0; self.table.as_ref().map_or(0, |t| t.table.rounds())];
+        // A piece of a prompt is hashed at once; a step alone, where setting that up would cost more than it spares.
+        let hashed = match &self.table {
+            Some(hashing) if self.q.rows() > 1 => {
+                Some(hash_vectors(self.cpu, self.q, hashing.rotations, None)?)
+            }
+            _ => None,
+        };
         for t in 0..self.q.rows() {
             let q = self.q.row(t);
             let step = Step { q, head: self.head, position: self.start + t, rows: self.rows };
             let out = self.out.row_mut(t);
             match (&self.kernel, &mut self.table) {
                 (Kernel::Lsh(config), Some(Hashing { table, rotations, lowered })) => {
-                    hash_one(q, *rotations, &mut ids);
+                    match &hashed {
+                        Some(all) => ids.iter_mut().enumerate().for_each(|(r, id)| *id = all.round(r)[t]),
+                        None => hash_one(q, *rotations, &mut ids),
+                    }
                     if *lowered {
                         ids.iter_mut().rev().enumerate().for_each(|(up, id)| *id += up as u32);
                     }

@@ -4,7 +4,9 @@
 //! Packing them as `bf16` halves that; it is done once, and the model's own matrices are rounded alike, so that prompts
 //! (which the forward kernels read in `f32`), steps and evaluation compute with the same numbers.
 
-use reformer_tensor::{Bf16, Cpu, Element, View, ViewMut, Weights, Write, few_rows, matmul_nt};
+use std::ops::Range;
+
+use reformer_tensor::{Bf16, Buffer, Cpu, Element, View, ViewMut, Weights, Write, few_rows, matmul_nt};
 
 use crate::config::Config;
 use crate::model::Model;
@@ -12,20 +14,26 @@ use crate::parameters::{Group, Parameters, attention_tensors, embedding, head};
 
 /// Rows from which a product of many rows packs its operands and is faster than reading weights as they lie.
 const MANY: usize = 24;
+/// Numbers of a cache line.
+const LINE: usize = 32;
 
-/// The matrices of a model in `bf16`.
-#[derive(Clone, Debug)]
+/// The matrices of a model in `bf16`: one buffer, so that it lies on large pages and streams.
+#[derive(Debug)]
 pub struct Packed {
+    numbers: Buffer<Bf16>,
     /// Per block, per tensor of its group; empty where the tensor is no matrix.
-    blocks: Vec<Vec<Vec<Bf16>>>,
-    decoder: Vec<Bf16>,
+    blocks: Vec<Vec<Range<usize>>>,
+    decoder: Range<usize>,
 }
 
 impl Packed {
     /// Heap bytes held.
     pub fn bytes(&self) -> usize {
-        let blocks = self.blocks.iter().flatten().map(Vec::len).sum::<usize>();
-        (blocks + self.decoder.len()) * size_of::<Bf16>()
+        size_of_val::<[Bf16]>(&self.numbers)
+    }
+
+    fn of_block(&self, layer: usize, tensor: usize) -> &[Bf16] {
+        &self.numbers[self.blocks[layer][tensor].clone()]
     }
 }
 
@@ -34,24 +42,34 @@ impl Model {
     pub fn pack_bf16(&mut self) -> Packed {
         let (layers, tied) = (self.config().layers(), self.config().tie_word_embeddings);
         let groups = self.parameters_mut().groups_mut();
-        let round = |group: &mut Group, i: usize| -> Vec<Bf16> {
-            let packed: Vec<Bf16> = group.tensor(i).iter().map(|&w| Bf16::of(w)).collect();
-            group.tensor_mut(i).iter_mut().zip(&packed).for_each(|(w, p)| *w = p.get());
-            packed
+        let mut end = 0;
+        let mut place = |len: usize| {
+            let start = end;
+            end = (start + len).next_multiple_of(LINE);
+            start..start + len
         };
-        let mut block = |group: &mut Group| -> Vec<Vec<Bf16>> {
-            let matrix = |group: &Group, i: usize| group.specs()[i].shape.len() == 2;
-            (0..group.specs().len())
-                .map(|i| if matrix(group, i) { round(group, i) } else { Vec::new() })
-                .collect()
+        let mut of_group = |group: &Group| -> Vec<Range<usize>> {
+            let specs = group.specs().iter();
+            specs.map(|spec| if spec.shape.len() == 2 { place(spec.len()) } else { 0..0 }).collect()
         };
-        let blocks = groups[1..=layers].iter_mut().map(&mut block).collect();
-        let decoder = if tied {
-            round(&mut groups[0], embedding::WORDS)
-        } else {
-            round(&mut groups[layers + 1], head::DECODER)
+        let blocks: Vec<_> = groups[1..=layers].iter().map(&mut of_group).collect();
+        let (of, i) = if tied { (0, embedding::WORDS) } else { (layers + 1, head::DECODER) };
+        let decoder = place(groups[of].specs()[i].len());
+
+        let mut numbers = Buffer::zeroed(end);
+        let mut round = |group: &mut Group, i: usize, to: &Range<usize>| {
+            for (w, packed) in group.tensor_mut(i).iter_mut().zip(&mut numbers[to.clone()]) {
+                *packed = Bf16::of(*w);
+                *w = packed.get();
+            }
         };
-        Packed { blocks, decoder }
+        for (group, places) in groups[1..=layers].iter_mut().zip(&blocks) {
+            for (i, to) in places.iter().enumerate().filter(|(_, to)| !to.is_empty()) {
+                round(group, i, to);
+            }
+        }
+        round(&mut groups[of], i, &decoder);
+        Packed { numbers, blocks, decoder }
     }
 }
 
@@ -107,7 +125,7 @@ pub(super) struct BlockWeights<'m> {
 impl<'m> BlockWeights<'m> {
     pub(super) fn new(model: &'m Model, packed: Option<&'m Packed>, layer: usize) -> Self {
         let group = model.parameters().group(layer + 1);
-        let matrix = |i: usize| weight(group, i, packed.map(|p| &*p.blocks[layer][i]));
+        let matrix = |i: usize| weight(group, i, packed.map(|p| p.of_block(layer, i)));
         let attention = attention_tensors(model.config().attn_layers[layer]);
         Self {
             norm: (group.tensor(0), group.tensor(1)),
@@ -145,7 +163,7 @@ impl<'m> HeadWeights<'m> {
         let (of, i) = if tied { (parameters.group(0), embedding::WORDS) } else { (group, head::DECODER) };
         Self {
             norm: (group.tensor(head::GAMMA), group.tensor(head::BETA)),
-            decoder: weight(of, i, packed.map(|p| &*p.decoder)),
+            decoder: weight(of, i, packed.map(|p| &p.numbers[p.decoder.clone()])),
             tied,
             bias: config.adds_head_bias().then(|| group.tensor(head::BIAS)),
         }
