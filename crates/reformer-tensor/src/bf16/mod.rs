@@ -8,7 +8,7 @@
 //! c[i, j] += a[i, 2p]·b[2p, j] + a[i, 2p+1]·b[2p+1, j]          a, b rounded to bf16; c and the sum in f32
 //! ```
 //!
-//! Operands come and go as `f32`; rounding them is part of packing ([`pack`]):
+//! Operands come and go as `f32`; rounding them is part of packing (`pack`):
 //!
 //! ```text
 //! for each DEPTH of k:                                        bounds the packed b
