@@ -22,7 +22,7 @@ use core::ops::Range;
 
 use reformer_lsh::{Buckets, Wrap};
 use reformer_tensor::simd::{Kernel, Simd, dispatch, prefetch, rows};
-use reformer_tensor::{Cpu, SharedRows, ViewMut, Workspace};
+use reformer_tensor::{Cpu, SharedRows, View, ViewMut, Workspace};
 
 use crate::band::{Band, Known, Running, Sinks};
 use crate::group::{Attention, Group};
@@ -62,8 +62,10 @@ struct Round<'a> {
     band: &'a Band<'a>,
     order: Option<&'a Order<'a>>,
     codes: Codes<'a>,
-    round: usize,
+    index: usize,
     clip: Clip,
+    /// What else the backward pass gathers.
+    dout: Option<View<'a>>,
 }
 
 /// Which bounds of a group's keys follow from the order of the list.
@@ -111,7 +113,13 @@ impl Chunked<'_> {
     }
 
     /// Calls `turn` for every round with its ranges of chunks.
-    fn each_round(&self, cpu: &Cpu, band: &Band<'_>, mut turn: impl FnMut(&Round<'_>, Vec<Range<isize>>)) {
+    fn each_round(
+        &self,
+        cpu: &Cpu,
+        band: &Band<'_>,
+        dout: Option<View<'_>>,
+        mut turn: impl FnMut(&Round<'_>, Vec<Range<isize>>),
+    ) {
         let workspace = &cpu.workspace;
         let table = self
             .buckets
@@ -132,14 +140,14 @@ impl Chunked<'_> {
             let step = (RANGE / self.chunk).max(1);
             let ranges = (first..end).step_by(step).map(|at| at as isize..end.min(at + step) as isize);
             let clip = self.clip(band);
-            let round = Round { list: self, band, order: order.as_ref(), codes, round, clip };
+            let round = Round { list: self, band, order: order.as_ref(), codes, index: round, clip, dout };
             turn(&round, ranges.collect());
         }
     }
 
     /// Folds all rounds into `running`.
     pub(crate) fn forward(&self, cpu: &Cpu, band: &Band<'_>, running: &mut Running<'_>) {
-        self.each_round(cpu, band, |round, ranges| {
+        self.each_round(cpu, band, None, |round, ranges| {
             let z = ViewMut::new(running.z, self.len, 1);
             let rows = SharedRows::new([running.out.reborrow(), z]);
             cpu.threads.for_each(ranges, |range| round.forward(&cpu.workspace, &range, &rows));
@@ -150,7 +158,7 @@ impl Chunked<'_> {
     pub(crate) fn backward(&self, cpu: &Cpu, band: &Band<'_>, known: &Known<'_>, into: &mut Sinks<'_>) {
         let hanging = ((self.before + self.after) * self.chunk * 2 * band.dim()).max(1);
         let mut overhangs = cpu.workspace.take(WAVE * hanging);
-        self.each_round(cpu, band, |round, ranges| {
+        self.each_round(cpu, band, Some(known.dout), |round, ranges| {
             for wave in ranges.chunks(WAVE) {
                 let none = || ViewMut::new(&mut [], self.len, 0);
                 let dk = into.dk.as_mut().map_or_else(none, ViewMut::reborrow);
@@ -185,18 +193,17 @@ impl Round<'_> {
 
     fn load(&self, window: &mut Window, at: isize, slot: usize) {
         let (list, slots) = (self.list, slot..slot + self.list.stride());
-        let Some((round, ranks)) = list.ranks(self.round, at) else { return window.hide_panels(slots) };
-        let gate = |position: usize| match list.buckets {
-            Some(b) if list.same_bucket => (round * b.num_buckets()) as u32 + b.round(round)[position],
-            _ => 0,
+        let Some((round, ranks)) = list.ranks(self.index, at) else { return window.hide_panels(slots) };
+        let Some(order) = self.order else {
+            return window.load(self.band, slots, ranks.map(|rank| (rank, 0)), &self.codes);
         };
-        match self.order {
-            Some(order) => {
-                let positions = order.of(round)[ranks].iter().map(|&t| t as usize);
-                window.load(self.band, slots, positions, gate, &self.codes);
-            }
-            None => window.load(self.band, slots, ranks, gate, &self.codes),
+        let positions = order.of(round)[ranks.clone()].iter().map(|&t| t as usize);
+        if !list.same_bucket {
+            return window.load(self.band, slots, positions.map(|position| (position, 0)), &self.codes);
         }
+        let first = list.buckets.map_or(0, |b| round * b.num_buckets()) as u32;
+        let gates = order.buckets_of(round, ranks).map(|bucket| first + bucket);
+        window.load(self.band, slots, positions.zip(gates), &self.codes);
     }
 
     /// Calls `visit` for every group of queries of a range with its keys at hand and its slots in the window; `leave`
@@ -214,24 +221,26 @@ impl Round<'_> {
         for start in range.clone().step_by(batch as usize) {
             let end = range.end.min(start + batch);
             let slot_of = |at: isize| (at - (start - before)) as usize * stride;
-            let from = if start == range.start { start - before } else { start + after };
-            for at in from..end + after {
-                self.load(window, at, slot_of(at));
+            if start == range.start {
+                for at in start - before..start + after {
+                    self.load(window, at, slot_of(at));
+                }
             }
             for at in start..end {
+                self.load(window, at + after, slot_of(at + after));
                 let reach = slot_of(at - before)..slot_of(at + after) + stride;
                 let own = slot_of(at);
-                let filled = list.ranks(self.round, at).map_or(0, |(_, ranks)| ranks.len());
+                let filled = list.ranks(self.index, at).map_or(0, |(_, ranks)| ranks.len());
                 for first in (0..filled).step_by(GROUP) {
                     let slots = own + first..own + filled.min(first + GROUP);
                     let queries = slots.clone().map(|s| (window.id[s] as usize, window.gate[s]));
                     group.set(queries, &self.codes);
                     let seen = self.seen(window, &slots, &reach);
-                    self.prefetch(at + after + batch, first);
+                    self.prefetch(at + after + 1, first);
                     let attention = Attention {
                         band: self.band,
                         meeting: list.meeting,
-                        round: self.round,
+                        round: self.index,
                         first: seen.start,
                         end: seen.end,
                     };
@@ -248,13 +257,15 @@ impl Round<'_> {
         }
     }
 
-    /// Asks for some rows of a chunk of the next batch: scattered as they are, no processor guesses them.
+    /// Asks for some rows of the next chunk: scattered as they are, no processor guesses them. Not of a later one: the rows
+    /// of one of eight heads share an eighth of the cache's sets, which hold no more.
     fn prefetch(&self, at: isize, first: usize) {
-        let Some((round, ranks)) = self.list.ranks(self.round, at) else { return };
+        let Some((round, ranks)) = self.list.ranks(self.index, at) else { return };
         let Some(order) = self.order else { return };
         for &position in order.of(round)[ranks].iter().skip(first).take(GROUP) {
-            for row in [self.band.k.row(position as usize), self.band.v.row(position as usize)] {
-                prefetch(row);
+            self.codes.prefetch(position as usize);
+            for rows in [Some(self.band.k), Some(self.band.v), self.dout].into_iter().flatten() {
+                prefetch(rows.row(position as usize));
             }
         }
     }
@@ -282,7 +293,9 @@ impl Round<'_> {
             let mut count = 0;
             for (row, position) in running.iter_mut().zip(group.positions()) {
                 *row = rows.claim(position);
-                row.iter().for_each(|row| prefetch(row));
+                for row in row.iter() {
+                    prefetch(row);
+                }
                 count += 1;
             }
             group.forward(attention, window, &mut running[..count]);
@@ -331,7 +344,7 @@ impl Round<'_> {
         let (list, dim) = (self.list, self.band.dim());
         let before = range.start - list.before as isize..range.start;
         for at in before.chain(range.end..range.end + list.after as isize) {
-            let Some((round, ranks)) = list.ranks(self.round, at) else { continue };
+            let Some((round, ranks)) = list.ranks(self.index, at) else { continue };
             let Some(piece) = self.overhang(range, at) else { continue };
             for (rank, pair) in ranks.zip(overhang[piece].chunks_exact(2 * dim)) {
                 let position = self.order.map_or(rank, |order| order.of(round)[rank] as usize);
@@ -358,8 +371,15 @@ impl Kernel for Flush<'_, '_> {
     fn run<S: Simd>(self, s: S) {
         let Self { window, band, slots, rows } = self;
         let Some(gradients) = &window.gradients else { return };
-        for slot in slots.filter(|&slot| window.is_filled(slot)) {
-            let [dq, dk, dv] = rows.claim(window.id[slot] as usize);
+        let filled = slots.filter(|&slot| window.is_filled(slot));
+        // All at once, and asked for: they lie scattered, and none is in the cache.
+        let claimed: Vec<_> = filled.map(|slot| (slot, rows.claim(window.id[slot] as usize))).collect();
+        for (_, rows) in &claimed {
+            for row in rows {
+                prefetch(row);
+            }
+        }
+        for (slot, [dq, dk, dv]) in claimed {
             let own = &gradients.dq[slot * window.wide..(slot + 1) * window.wide];
             map_with(
                 s,

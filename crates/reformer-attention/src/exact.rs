@@ -53,7 +53,7 @@ impl<'a> Exact<'a> {
     fn load(&self, window: &mut Window, band: &Band<'_>, first: usize) {
         let block = first..band.len().min(first + BLOCK);
         let slots = 0..block.len().next_multiple_of(GROUP);
-        window.load(band, slots, block, |_| 0, &self.codes());
+        window.load(band, slots, block.map(|position| (position, 0)), &self.codes());
     }
 
     /// Sets the group of queries from `query` on against the block of keys from `key` on, unless it sees none of them.

@@ -11,8 +11,6 @@
 //! # Shapes
 //! - `q, dout, o, dq: [16, wide]`   - `scores, dscores: [16, slots]`
 
-#![allow(clippy::inline_always)] // what a kernel calls must be compiled with the kernel's instructions
-
 use core::ops::Range;
 
 use reformer_tensor::simd::{Kernel, Simd, dispatch, rows};

@@ -9,8 +9,6 @@
 //! ```
 //! since `dc/dx = −c³x/α²` in both normalised forms.
 
-#![allow(clippy::inline_always)] // what a kernel calls must be compiled with the kernel's instructions
-
 use reformer_tensor::simd::Simd;
 
 use crate::config::{KeyNorm, Keys};

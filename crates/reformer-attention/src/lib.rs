@@ -38,6 +38,10 @@
 //! ```
 
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::inline_always,
+    reason = "a kernel has the instructions of its level only where it is inlined into the function that enables them"
+)]
 
 mod band;
 mod chunked;

@@ -4,6 +4,8 @@
 //! ([`Wrap::Circular`]). Where pairs are counted each position has one number a round, all of them side by side: a key is
 //! gathered with one cache line, not with one a round.
 
+use core::ops::Range;
+
 use reformer_lsh::{Buckets, Wrap, rank_positions};
 use reformer_tensor::{Lease, Workspace};
 
@@ -13,7 +15,7 @@ use crate::weights::Meeting;
 pub(crate) struct Order<'a> {
     buckets: &'a Buckets,
     /// `[len]` of the round at work, or `[rounds, len]`.
-    order: Lease<u32>,
+    lists: Lease<u32>,
     next: Lease<u32>,
     every_round: bool,
 }
@@ -24,7 +26,7 @@ impl<'a> Order<'a> {
         let lists = if every_round { buckets.rounds() } else { 1 };
         let mut order = Self {
             buckets,
-            order: workspace.take_u32(lists * buckets.len()),
+            lists: workspace.take_u32(lists * buckets.len()),
             next: workspace.take_u32(buckets.num_buckets()),
             every_round,
         };
@@ -38,7 +40,7 @@ impl<'a> Order<'a> {
 
     fn sort(&mut self, round: usize, list: usize) {
         let len = self.buckets.len();
-        let order = &mut self.order[list * len..(list + 1) * len];
+        let order = &mut self.lists[list * len..(list + 1) * len];
         rank_positions(self.buckets.round(round), &mut self.next, |position, rank| {
             order[rank as usize] = position;
         });
@@ -51,10 +53,28 @@ impl<'a> Order<'a> {
         }
     }
 
+    /// The buckets of some ranks of a round. Sorted as they are, they are counted off, not looked up position by position.
+    pub(crate) fn buckets_of(&self, round: usize, ranks: Range<usize>) -> impl Iterator<Item = u32> {
+        let ids = self.buckets.round(round);
+        let list = &self.of(round)[ranks.clone()];
+        // After the sort of the round at work each bucket's counter stands at its end.
+        let mut bucket =
+            if self.every_round { 0 } else { self.next.partition_point(|&end| end as usize <= ranks.start) };
+        ranks.zip(list).map(move |(rank, &position)| {
+            if self.every_round {
+                return ids[position as usize];
+            }
+            while self.next[bucket] as usize <= rank {
+                bucket += 1;
+            }
+            bucket as u32
+        })
+    }
+
     /// The positions of one round, by rank; of the one at work unless all are kept.
     pub(crate) fn of(&self, round: usize) -> &[u32] {
         let list = if self.every_round { round } else { 0 };
-        &self.order[list * self.buckets.len()..(list + 1) * self.buckets.len()]
+        &self.lists[list * self.buckets.len()..(list + 1) * self.buckets.len()]
     }
 }
 

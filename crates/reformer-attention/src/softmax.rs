@@ -11,8 +11,6 @@
 //! fill a row of weights first ([`crate::weights`]). The logarithms and exponentials of the fold are taken for all rows at
 //! once.
 
-#![allow(clippy::inline_always)] // what a kernel calls must be compiled with the kernel's instructions
-
 use reformer_tensor::simd::{Simd, math};
 
 use crate::weights::{KeySide, Meeting, QuerySide, weigh};
@@ -96,7 +94,7 @@ pub(crate) fn softmax<S: Simd>(
     match rule.meeting {
         _ if !rule.plain() => weighted(s, rule, rows, scores, weight, &mut tops),
         Meeting::Window { after, reach } => {
-            compared::<S, true>(s, rule, (after, reach), rows, scores, &mut tops)
+            compared::<S, true>(s, rule, (after, reach), rows, scores, &mut tops);
         }
         _ => compared::<S, false>(s, rule, (0, 0), rows, scores, &mut tops),
     }
@@ -143,8 +141,8 @@ fn compared<S: Simd, const COUNTED: bool>(
                 sums[i] = s.add(sums[i], p);
             }
         }
-        for i in 0..QUAD {
-            tops.sum[first + i] = s.sum(sums[i]);
+        for (sum, lanes) in tops.sum[first..].iter_mut().zip(sums) {
+            *sum = s.sum(lanes);
         }
     }
 }

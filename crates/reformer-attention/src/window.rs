@@ -11,12 +11,10 @@
 //! - `k, v, dk, dv, dq: [keys, wide]`, `wide` = `dim` rounded up to 16, the columns beyond `dim` always 0
 //! - panels: `[keys/16, dim, 16]`   - codes: `[rounds, keys]`
 
-#![allow(clippy::inline_always)] // what a kernel calls must be compiled with the kernel's instructions
-
 use core::ops::Range;
 
 use reformer_lsh::Buckets;
-use reformer_tensor::simd::{Kernel, Simd, dispatch};
+use reformer_tensor::simd::{Kernel, Simd, dispatch, prefetch};
 use reformer_tensor::tile::packed::{PANEL, pack_panel};
 use reformer_tensor::{Lease, Workspace};
 
@@ -59,6 +57,13 @@ impl Codes<'_> {
             Self::None => 0,
             Self::Table(table, rounds, _) => table[position * rounds + round],
             Self::Ids(buckets) => buckets.round(round)[position],
+        }
+    }
+
+    /// Asks for the codes of a position.
+    pub(crate) fn prefetch(&self, position: usize) {
+        if let Self::Table(table, rounds, _) = self {
+            prefetch(&table[position * rounds..][..*rounds]);
         }
     }
 
@@ -132,20 +137,20 @@ impl Window {
         }
     }
 
-    /// Loads `positions` into the slots from `first` on and hides what is left of `slots`; both whole panels.
+    /// Loads positions with their gates into the first of `slots`, which are whole panels, and hides the others.
     pub(crate) fn load(
         &mut self,
         band: &Band<'_>,
         slots: Range<usize>,
-        positions: impl ExactSizeIterator<Item = usize>,
-        gate: impl Fn(usize) -> u32,
+        positions: impl Iterator<Item = (usize, u32)>,
         codes: &Codes<'_>,
     ) {
-        let end = slots.start + positions.len();
-        for (slot, position) in (slots.start..end).zip(positions) {
+        let mut end = slots.start;
+        for (slot, (position, gate)) in slots.clone().zip(positions) {
+            end = slot + 1;
             self.id[slot] = position as u32;
             self.horizon[slot] = band.sight.horizon_key(position);
-            self.gate[slot] = gate(position);
+            self.gate[slot] = gate;
             for h in 0..self.rounds {
                 self.codes[h * self.keys + slot] = codes.code(h, position);
             }

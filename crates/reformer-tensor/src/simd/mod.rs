@@ -250,9 +250,9 @@ pub trait Simd: Copy {
 
 /// Asks for the cache lines of a row that will be needed soon. Only a hint: nothing is read.
 #[inline(always)]
-pub fn prefetch(row: &[f32]) {
+pub fn prefetch<T: bytemuck::Pod>(row: &[T]) {
     #[cfg(target_arch = "x86_64")]
-    for line in row.chunks(16) {
+    for line in row.chunks(64 / const { size_of::<T>() }) {
         use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         // SAFETY: every x86-64 processor has the instruction, and it never faults.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) }

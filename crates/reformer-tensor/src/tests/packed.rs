@@ -63,8 +63,12 @@ fn products_of_packed_operands_agree_with_their_twins_at_every_level() {
                     let b = &b.as_slice()[..steps * n];
                     let mut twin = naive::matmul_tn(columns, n, steps, &top, b);
                     let mut truth = naive::matmul_tn(columns, n, steps, &wide(&top), &wide(b));
-                    twin.iter_mut().for_each(|x| *x += 1.0);
-                    truth.iter_mut().for_each(|x| *x += 1.0);
+                    for x in &mut twin {
+                        *x += 1.0;
+                    }
+                    for x in &mut truth {
+                        *x += 1.0;
+                    }
                     judge_sum(&case, steps + 1, &sums, &twin, &truth);
                 }
             }
