@@ -11,8 +11,8 @@
 //! It needs the input `x`, not the output.
 
 use crate::naive::{FRAC_1_SQRT_2PI, SQRT_2_OVER_PI};
-use crate::panels::rows_per_panel;
-use crate::simd::rows::{update, update_with};
+use crate::panels::{Partials, rows_per_panel};
+use crate::simd::rows::{self, update, update_with};
 use crate::simd::{Simd, kernel, math};
 use crate::{Cpu, View, ViewMut};
 
@@ -66,6 +66,58 @@ pub fn backward(cpu: &Cpu, kind: Activation, x: View<'_>, dy: ViewMut<'_>) {
     cpu.threads.for_each(items, |(x, dy)| backward_panel(kind, x, dy));
 }
 
+/// `x ← x + bias`, `y = f(x)`: a linear layer's bias and its activation in one visit.
+#[track_caller]
+pub fn forward_biased(cpu: &Cpu, kind: Activation, bias: &[f32], x: ViewMut<'_>, y: ViewMut<'_>) {
+    check(x.as_view(), y.as_view(), "y");
+    assert_eq!(x.cols(), bias.len(), "activation: columns against biases");
+    let rows = rows_per_panel(x.cols());
+    let items: Vec<_> = x.row_panels(rows).into_iter().zip(y.row_panels(rows)).collect();
+    cpu.threads.for_each(items, |(mut x, mut y)| {
+        for i in 0..x.rows() {
+            let (x, y) = (x.row_mut(i), y.row_mut(i));
+            sum_into(x, bias, y);
+            row_forward(kind, y);
+        }
+    });
+}
+
+/// `x ← f(x + bias)`.
+#[track_caller]
+pub fn forward_biased_in_place(cpu: &Cpu, kind: Activation, bias: &[f32], x: ViewMut<'_>) {
+    assert_eq!(x.cols(), bias.len(), "activation: columns against biases");
+    let rows = rows_per_panel(x.cols());
+    cpu.threads.for_each(x.row_panels(rows), |mut panel| {
+        for i in 0..panel.rows() {
+            let row = panel.row_mut(i);
+            rows::add(bias, row);
+            row_forward(kind, row);
+        }
+    });
+}
+
+/// `dy ← dy·f′(x)` and `dbias += Σ_i dy[i, :]` of the result, in a fixed order.
+#[track_caller]
+pub fn backward_summed(cpu: &Cpu, kind: Activation, x: View<'_>, dy: ViewMut<'_>, dbias: &mut [f32]) {
+    check(x, dy.as_view(), "dy");
+    assert_eq!(x.cols(), dbias.len(), "activation: columns against biases");
+    let mut partials = Partials::new(cpu, dy.rows(), dy.cols(), dy.cols());
+    let step = partials.rows();
+    let items: Vec<_> =
+        x.row_panels(step).into_iter().zip(dy.row_panels(step)).zip(partials.each()).collect();
+    cpu.threads.for_each(items, |((x, mut dy), sum)| {
+        let sum = &mut sum[..x.cols()];
+        sum.fill(0.0);
+        for i in 0..x.rows() {
+            row_backward(kind, x.row(i), dy.row_mut(i));
+            rows::add(dy.row(i), sum);
+        }
+    });
+    for sum in partials.each() {
+        rows::add(sum, dbias);
+    }
+}
+
 #[track_caller]
 fn check(x: View<'_>, other: View<'_>, name: &str) {
     assert_eq!(
@@ -91,12 +143,39 @@ fn gelu_tanh<S: Simd>(s: S, x: S::V) -> S::V {
     math::tanh(s, s.mul(s.splat(SQRT_2_OVER_PI as f32), inner))
 }
 
+fn forward_panel(kind: Activation, mut x: ViewMut<'_>) {
+    for i in 0..x.rows() {
+        row_forward(kind, x.row_mut(i));
+    }
+}
+
+fn backward_panel(kind: Activation, x: View<'_>, mut dy: ViewMut<'_>) {
+    for i in 0..x.rows() {
+        row_backward(kind, x.row(i), dy.row_mut(i));
+    }
+}
+
 kernel! {
-    ForwardPanel: fn forward_panel<'k>(kind: Activation, x: ViewMut<'k>) = |s| {
-        let mut x = x;
+    /// `x ← x + bias`, `y = x`.
+    SumInto: fn sum_into<'k>(x: &'k mut [f32], bias: &'k [f32], y: &'k mut [f32]) = |s| {
+        let (bias, y) = (&bias[..x.len()], &mut y[..x.len()]);
+        let whole = x.len() - x.len() % S::LANES;
+        for j in (0..whole).step_by(S::LANES) {
+            let v = s.add(s.load(&x[j..]), s.load(&bias[j..]));
+            s.store(&mut x[j..], v);
+            s.store(&mut y[j..], v);
+        }
+        if whole < x.len() {
+            let v = s.add(s.load_part(&x[whole..], s.zero()), s.load_part(&bias[whole..], s.zero()));
+            s.store_part(&mut x[whole..], v);
+            s.store_part(&mut y[whole..], v);
+        }
+    }
+}
+
+kernel! {
+    RowForward: fn row_forward<'k>(kind: Activation, row: &'k mut [f32]) = |s| {
         let half = s.splat(0.5);
-        for i in 0..x.rows() {
-            let row = x.row_mut(i);
             match kind {
                 // Zero first: the second operand is what NaN takes.
                 Activation::Relu => update(s, row, #[inline(always)] |x| s.max(s.zero(), x)),
@@ -106,16 +185,12 @@ kernel! {
                 Activation::Tanh => update(s, row, #[inline(always)] |x| math::tanh(s, x)),
                 Activation::Sigmoid => update(s, row, #[inline(always)] |x| math::sigmoid(s, x)),
             }
-        }
     }
 }
 
 kernel! {
-    BackwardPanel: fn backward_panel<'k>(kind: Activation, x: View<'k>, dy: ViewMut<'k>) = |s| {
-        let mut dy = dy;
+    RowBackward: fn row_backward<'k>(kind: Activation, x: &'k [f32], dy: &'k mut [f32]) = |s| {
         let (one, half) = (s.splat(1.0), s.splat(0.5));
-        for i in 0..x.rows() {
-            let (x, dy) = (x.row(i), dy.row_mut(i));
             match kind {
                 Activation::Relu => update_with(s, dy, x, #[inline(always)] |d, x| s.select_gt(x, s.zero(), d, s.zero())),
                 Activation::Gelu => update_with(s, dy, x, #[inline(always)] |d, x| {
@@ -144,6 +219,5 @@ kernel! {
                     s.mul(d, s.mul(g, s.sub(one, g)))
                 }),
             }
-        }
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release -p reformer-train --example step -- LEN [key=value…]
 //!   rows=1 d=512 layers=6 ff=2048 heads=8 vocab=256 rounds=2 kinds=lsh[,local,full] threads=2 steps=3
-//!   optimizer=adamw|adafactor in_backward=false clip=1 parts=0
+//!   optimizer=adamw|adafactor in_backward=false clip=1 parts=0 dtype=f32|bf16 piece=0
 //! ```
 //!
 //! Prints the median of the steps after one to warm up, tokens a second, the share of the roofline (every operation of
@@ -53,6 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         num_attention_heads: heads,
         attention_head_size: d / heads,
         num_hashes: number("rounds", 2)?,
+        chunk_size_feed_forward: number("piece", 0)?,
         attn_layers: kinds.into_iter().cycle().take(layers).collect(),
         axial_pos_shape: vec![side, len.next_power_of_two() / side],
         axial_pos_embds_dim: vec![d / 4, d - d / 4],
@@ -67,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ];
     let sets = sets.map(|(key, value)| (format!("optimizer.{key}"), value.to_owned()));
     let recipe = Recipe::parse("", &sets)?.optimizer;
-    let cpu = Cpu::new(threads)?;
+    let cpu = Cpu::new(threads)?.with_precision(given.get("dtype").map_or("f32", String::as_str).parse()?);
     let ids: Vec<u32> = (0..rows * (len + 1))
         .map(|i| Address::new(1, Purpose::Test).bits(i as u64) % config.vocab_size as u32)
         .collect();

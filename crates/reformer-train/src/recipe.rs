@@ -8,6 +8,7 @@
 //! steps = 2000
 //! learning_rate = 1e-3
 //! seed = 1
+//! dtype = "f32"                # "bf16": products of bf16 operands, half the time where the processor has them
 //!
 //! [model]                      # see ModelRecipe
 //! [tokenizer]                  # kind = "bpe" | "bytes", vocab_size
@@ -31,7 +32,7 @@ use serde::Serialize;
 use document::Document;
 pub use model::{ModelRecipe, ModelTokens, Positions};
 pub use sections::{
-    ClipBy, LossOn, OptimizerKind, OptimizerRecipe, PackingRecipe, Rows, ScheduleKind, ScheduleRecipe,
+    ClipBy, Dtype, LossOn, OptimizerKind, OptimizerRecipe, PackingRecipe, Rows, ScheduleKind, ScheduleRecipe,
     TokenizerKind, TokenizerRecipe,
 };
 
@@ -99,6 +100,8 @@ pub struct Recipe {
     pub learning_rate: f64,
     /// Seed of every random number of the run.
     pub seed: u64,
+    /// Number type of the products' operands.
+    pub dtype: Dtype,
     /// Forward and backward passes of an optimizer step.
     pub accumulate: usize,
     /// Steps between step events in the metrics file.
@@ -147,6 +150,7 @@ impl Recipe {
             steps,
             learning_rate: doc.number("learning_rate", 1e-3, 0.0, 1e3)?,
             seed: doc.count("seed", 1, 0)?,
+            dtype: Dtype::read(doc)?,
             accumulate: doc.size("accumulate", 1, 1)?,
             log_every: doc.count("log_every", 1, 1)?,
             eval_every: doc.count("eval_every", 500, 0)?,

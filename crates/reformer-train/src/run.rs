@@ -157,7 +157,8 @@ pub(crate) struct Prepared {
 /// Reads the corpora and builds, or loads from a checkpoint, tokenizer and model.
 pub(crate) fn prepare(recipe: &Recipe, threads: usize, from: Option<&Path>) -> Result<Prepared, TrainError> {
     let cpu = Cpu::new(threads)
-        .map_err(|error| TrainError::Threads { count: threads, reason: error.to_string() })?;
+        .map_err(|error| TrainError::Threads { count: threads, reason: error.to_string() })?
+        .with_precision(recipe.dtype.precision());
     let corpora = Corpora::load(recipe)?;
     let tokenizer = match from {
         Some(path) => Tokenizer::load(path)?,
@@ -241,6 +242,11 @@ impl<'a> Run<'a> {
             tokens_per_step: run.recipe.tokens_per_step(),
             threads,
         })?;
+        let (wanted, used) = (run.recipe.dtype.precision(), run.prepared.trainer.cpu().precision());
+        if wanted != used {
+            let message = format!("this processor has no {wanted} products: computing in {used}");
+            run.emit(Event::Warning { step, message })?;
+        }
         for key in changed {
             let message =
                 format!("{key} changed since the checkpoint: the run continues, but not bit for bit");

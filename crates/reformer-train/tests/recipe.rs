@@ -18,6 +18,16 @@ fn an_empty_recipe_is_all_defaults_and_legal() {
 }
 
 #[test]
+fn products_are_f32_unless_the_recipe_says_bf16() {
+    use reformer_train::recipe::Dtype;
+    assert_eq!(Recipe::parse("", &[]).expect("all defaults").dtype, Dtype::F32);
+    let recipe = Recipe::parse("dtype = \"bf16\"", &[]).expect("a legal recipe");
+    assert_eq!(recipe.dtype, Dtype::Bf16);
+    assert!(recipe.to_toml().contains("dtype = \"bf16\""));
+    assert!(error("dtype = \"f16\"").contains("choose one of \"f32\", \"bf16\""));
+}
+
+#[test]
 fn the_committed_recipes_are_legal() {
     Recipe::demo(&[]).expect("recipes/demo.toml");
     let text = include_str!("../../../recipes/multiwoz.toml");

@@ -119,18 +119,6 @@ impl<'a> Attention<'a> {
         n
     }
 
-    /// All heads' projections of `n`.
-    pub(crate) fn project(&self, cpu: &Cpu, n: View<'_>) -> Vec<LeasedMatrix> {
-        let width = self.config.attention_width();
-        (0..self.projections())
-            .map(|i| {
-                let mut p = cpu.workspace.take_matrix(n.rows(), width);
-                matmul_nt(cpu, n, self.matrix(PROJECTIONS + i), Write::Overwrite, p.view_mut());
-                p
-            })
-            .collect()
-    }
-
     /// The projections of some heads from the layer's input, a piece of the tokens at a time: `n` is never whole.
     fn project_heads(&self, cpu: &Cpu, x: View<'_>, heads: &Range<usize>) -> Vec<LeasedMatrix> {
         let columns = self.columns(heads);

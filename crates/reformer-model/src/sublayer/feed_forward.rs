@@ -96,12 +96,44 @@ impl<'a> FeedForward<'a> {
         n
     }
 
-    fn hidden(&self, cpu: &Cpu, piece: usize, n: View<'_>) -> LeasedMatrix {
+    /// `n·W₁ᵀ`, without the bias.
+    fn inner(&self, cpu: &Cpu, n: View<'_>) -> LeasedMatrix {
         let mut u = cpu.workspace.take_matrix(n.rows(), self.config.feed_forward_size);
         matmul_nt(cpu, n, self.matrix(W1), Write::Overwrite, u.view_mut());
-        bias::add_rows(cpu, u.view_mut(), self.weight(B1));
-        self.drop_inner(cpu, piece, u.view_mut());
         u
+    }
+
+    /// `u ← dropout(u + b₁)`, `a = act(u)`.
+    fn activate(&self, cpu: &Cpu, piece: usize, mut u: ViewMut<'_>, a: ViewMut<'_>) {
+        let kind = self.config.activation();
+        if self.drop.is_none() {
+            return activation::forward_biased(cpu, kind, self.weight(B1), u, a);
+        }
+        bias::add_rows(cpu, u.reborrow(), self.weight(B1));
+        self.drop_inner(cpu, piece, u.reborrow());
+        activation::forward(cpu, kind, u.as_view(), a);
+    }
+
+    /// The same without keeping `u`.
+    fn activate_in_place(&self, cpu: &Cpu, piece: usize, mut u: ViewMut<'_>) {
+        let kind = self.config.activation();
+        if self.drop.is_none() {
+            return activation::forward_biased_in_place(cpu, kind, self.weight(B1), u);
+        }
+        bias::add_rows(cpu, u.reborrow(), self.weight(B1));
+        self.drop_inner(cpu, piece, u.reborrow());
+        activation::forward_in_place(cpu, kind, u);
+    }
+
+    /// `da ← act′(u)·da` under the inner mask, and the gradient of `b₁`.
+    fn activate_back(&self, cpu: &Cpu, piece: usize, u: View<'_>, mut da: ViewMut<'_>, db1: &mut [f32]) {
+        let kind = self.config.activation();
+        if self.drop.is_none() {
+            return activation::backward_summed(cpu, kind, u, da, db1);
+        }
+        activation::backward(cpu, kind, u, da.reborrow());
+        self.drop_inner(cpu, piece, da.reborrow());
+        bias::grad(cpu, da.as_view(), db1);
     }
 
     fn output(&self, cpu: &Cpu, piece: usize, a: View<'_>, mut t: ViewMut<'_>) {
@@ -122,8 +154,15 @@ impl Sublayer<Cpu> for FeedForward<'_> {
         for (p, start) in (0..x.rows()).step_by(piece(self.config)).enumerate() {
             let end = x.rows().min(start + piece(self.config));
             let mut n = self.norm(cpu, x.view().rows_range(start..end));
-            let mut u = self.hidden(cpu, p, n.view());
-            activation::forward_in_place(cpu, self.config.activation(), u.view_mut());
+            let mut u = self.inner(cpu, n.view());
+            self.activate_in_place(cpu, p, u.view_mut());
+            if self.drop.is_none() {
+                let mut y = y.view_mut();
+                let mut y = y.rows_range_mut(start..end);
+                matmul_nt(cpu, u.view(), self.matrix(W2), Write::Add, y.reborrow());
+                bias::add_rows(cpu, y, self.weight(B2));
+                continue;
+            }
             self.output(cpu, p, u.view(), n.view_mut());
             elementwise::add_assign(cpu, &mut y.as_mut_slice()[start * h..end * h], n.as_slice());
         }
@@ -141,14 +180,13 @@ impl Sublayer<Cpu> for FeedForward<'_> {
         gradient: &mut Group,
     ) -> Result<(), ModelError> {
         let (h, f) = (x.cols(), self.config.feed_forward_size);
-        let kind = self.config.activation();
         for (p, start) in (0..x.rows()).step_by(piece(self.config)).enumerate() {
             let end = x.rows().min(start + piece(self.config));
             let x = x.view().rows_range(start..end);
             let n = self.norm(cpu, x);
-            let u = self.hidden(cpu, p, n.view());
+            let mut u = self.inner(cpu, n.view());
             let mut a = cpu.workspace.take_matrix(end - start, f);
-            activation::forward(cpu, kind, u.view(), a.view_mut());
+            self.activate(cpu, p, u.view_mut(), a.view_mut());
             // t serves f(x), then the masked dy, then dn.
             let mut t = cpu.workspace.take_matrix(end - start, h);
             self.output(cpu, p, a.view(), t.view_mut());
@@ -166,9 +204,7 @@ impl Sublayer<Cpu> for FeedForward<'_> {
             matmul_tn(cpu, dt, a.view(), Write::Add, dw2);
             // act(u) is not needed any more: its buffer takes da, then du.
             matmul(cpu, dt, self.matrix(W2), Write::Overwrite, a.view_mut());
-            activation::backward(cpu, kind, u.view(), a.view_mut());
-            self.drop_inner(cpu, p, a.view_mut());
-            bias::grad(cpu, a.view(), &mut gradient[self.place(B1)]);
+            self.activate_back(cpu, p, u.view(), a.view_mut(), &mut gradient[self.place(B1)]);
             matmul_tn(cpu, a.view(), n.view(), Write::Add, ViewMut::new(&mut gradient[self.place(W1)], f, h));
             matmul(cpu, a.view(), self.matrix(W1), Write::Overwrite, t.view_mut());
 

@@ -5,6 +5,7 @@ use core::ops::Range;
 
 use super::micro::{COLUMNS, ROWS, Rounded};
 use crate::View;
+use crate::simd::kernel;
 
 /// Pairs of a row of `a`, packed by rows; the additional line keeps rows of a block out of one cache set.
 pub(super) const ROW_STRIDE: usize = super::BLOCK / 2 + 16;
@@ -118,24 +119,24 @@ impl<'a> Right<'a> {
     }
 }
 
-/// `to[p][j] = from[j][p]`, as many `p` as `to` has.
-fn turn(from: &[[u32; 16]; COLUMNS], to: &mut [u32]) {
-    #[cfg(target_arch = "x86_64")]
-    if let (Some(simd), true) = (crate::simd::Avx512::new(), to.len() == 16 * COLUMNS) {
-        use crate::simd::Simd;
-        for half in 0..COLUMNS / 16 {
-            // SAFETY: 16 x 16 numbers of `from` at its stride of 16; the same of `to`, which was checked to hold 16 rows of
-            // COLUMNS. The transpose moves bits and computes nothing.
-            unsafe {
-                let from = from[16 * half].as_ptr().cast();
-                simd.transpose(from, 16, to.as_mut_ptr().add(16 * half).cast(), COLUMNS);
+kernel! {
+    /// `to[p][j] = from[j][p]`, as many `p` as `to` has.
+    Turn: fn turn<'k>(from: &'k [[u32; 16]; COLUMNS], to: &'k mut [u32]) = |s| {
+        if S::LANES == 16 && to.len() == 16 * COLUMNS {
+            for half in 0..COLUMNS / 16 {
+                // SAFETY: 16 x 16 numbers of `from` at its stride of 16; the same of `to`, which was checked to hold 16
+                // rows of COLUMNS. The transpose moves bits and computes nothing.
+                unsafe {
+                    let from = from[16 * half].as_ptr().cast();
+                    s.transpose(from, 16, to.as_mut_ptr().add(16 * half).cast(), COLUMNS);
+                }
             }
-        }
-        return;
-    }
-    for (p, to) in to.chunks_exact_mut(COLUMNS).enumerate() {
-        for (to, from) in to.iter_mut().zip(from) {
-            *to = from[p];
+        } else {
+            for (p, to) in to.chunks_exact_mut(COLUMNS).enumerate() {
+                for (to, from) in to.iter_mut().zip(from) {
+                    *to = from[p];
+                }
+            }
         }
     }
 }

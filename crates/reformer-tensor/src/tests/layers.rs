@@ -66,6 +66,32 @@ fn twin_backward<T: crate::Real>(x: &[T], gamma: &[T], dy: &[T]) -> (Vec<T>, Vec
 }
 
 #[test]
+fn an_activation_with_its_bias_is_the_two_one_after_the_other() {
+    let cpu = Cpu::new(2).expect("threads");
+    for (rows, cols) in [(1, 1), (5, 37), (300, 130)] {
+        let x = Matrix::from_fn(rows, cols, |i, j| ((i * 7 + j * 3) % 23) as f32 * 0.3 - 3.0);
+        let dy = Matrix::from_fn(rows, cols, |i, j| ((i * 5 + j) % 17) as f32 * 0.1 - 0.8);
+        let b: Vec<f32> = (0..cols).map(|j| (j % 5) as f32 * 0.2 - 0.4).collect();
+        for kind in Activation::ALL {
+            let (mut u, mut a) = (x.clone(), Matrix::zeros(rows, cols));
+            bias::add_rows(&cpu, u.view_mut(), &b);
+            activation::forward(&cpu, kind, u.view(), a.view_mut());
+            let (mut fused_u, mut fused_a, mut place) = (x.clone(), Matrix::zeros(rows, cols), x.clone());
+            activation::forward_biased(&cpu, kind, &b, fused_u.view_mut(), fused_a.view_mut());
+            activation::forward_biased_in_place(&cpu, kind, &b, place.view_mut());
+            assert!(fused_u == u && fused_a == a && place == a, "{kind:?} {rows} x {cols}");
+
+            let (mut du, mut db) = (dy.clone(), vec![0.5; cols]);
+            activation::backward(&cpu, kind, u.view(), du.view_mut());
+            bias::grad(&cpu, du.view(), &mut db);
+            let (mut fused_du, mut fused_db) = (dy.clone(), vec![0.5; cols]);
+            activation::backward_summed(&cpu, kind, u.view(), fused_du.view_mut(), &mut fused_db);
+            assert!(fused_du == du && fused_db == db, "{kind:?} {rows} x {cols}, backward");
+        }
+    }
+}
+
+#[test]
 fn activations_agree_with_their_twins() {
     each_level(|level| {
         for kind in Activation::ALL {

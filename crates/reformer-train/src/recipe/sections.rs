@@ -1,13 +1,38 @@
-//! The recipe's smaller sections: tokenizer, packing, optimizer, schedule.
+//! The recipe's smaller sections: number type, tokenizer, packing, optimizer, schedule.
 //!
 //! Each `read` asks the document for its keys once, default beside the key, and refuses what its consumer could
 //! not run.
 
+use reformer_tensor::Precision;
 use reformer_text::Form;
 use serde::Serialize;
 
 use super::RecipeError;
 use super::document::Document;
+
+/// In which numbers products are computed; parameters, sums and the optimizer are `f32` in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// 32-bit floats.
+    F32,
+    /// Operands rounded to bf16, where the processor has such products.
+    Bf16,
+}
+
+impl Dtype {
+    pub(super) fn read(doc: &mut Document) -> Result<Self, RecipeError> {
+        doc.choice("dtype", Self::F32, &[("f32", Self::F32), ("bf16", Self::Bf16)])
+    }
+
+    /// What the engine is told.
+    pub fn precision(self) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+        }
+    }
+}
 
 /// What the tokens are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
