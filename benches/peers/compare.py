@@ -119,7 +119,10 @@ class Contest:
         if done.returncode != 0:
             words = done.stderr.strip().removeprefix("reformer: ") or f"exit {done.returncode}"
             raise Failed(words.splitlines()[0])
-        return json.loads(done.stdout)
+        answer = json.loads(done.stdout)
+        if answer.get("dtype", case.get("dtype")) != case.get("dtype", answer.get("dtype")):
+            raise Failed(f"computed in {answer['dtype']}: the processor has no {case['dtype']} products")
+        return answer
 
     def peer(self, case, name):
         needed, free = expected_mb(name, case), machine.available_mb()

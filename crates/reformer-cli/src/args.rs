@@ -4,6 +4,7 @@
 //! *mean* (which checkpoint, how many threads, colour or not) is resolved by each command before it runs.
 
 pub(crate) mod bench;
+pub(crate) mod plan;
 pub(crate) mod plot;
 
 use std::path::PathBuf;
@@ -71,6 +72,8 @@ pub(crate) enum Command {
     /// Look at and convert dialogue corpora
     #[command(subcommand)]
     Data(DataCommand),
+    /// Say what a recipe's training step costs at a length, and what to change to fit a memory
+    Plan(plan::PlanArgs),
     /// Measure how fast attention, hashing, products, training and generating are here
     #[command(
         subcommand,

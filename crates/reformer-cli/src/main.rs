@@ -48,6 +48,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => command::inspect::run(args, global, terminal),
         Command::Data(data) => command::data::run(data, terminal),
         Command::Bench(what) => command::bench::run(what, global, terminal),
+        Command::Plan(args) => command::plan::run(args, global, terminal),
         Command::Plot(args) => command::plot::run(args, terminal),
         Command::Completions { shell } => command::completions::run(*shell),
     }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | read and check a recipe | [`Recipe`] |
 //! | train into a run directory, or resume one | [`train`] |
-//! | see what a run would cost | [`dry_run`] |
+//! | see what a run would cost | [`dry_run`], or [`Budget`] without reading a corpus |
 //! | take steps of a recipe by hand | [`Trainer`] |
 //! | take steps on batches of your own | [`Learner`] |
 //! | measure a model | [`evaluate()`] |
@@ -19,6 +19,7 @@
 //! are arguments.
 #![forbid(unsafe_code)]
 
+mod budget;
 pub mod checkpoint;
 pub mod corpora;
 mod error;
@@ -35,6 +36,7 @@ mod schedule;
 mod stepwise;
 mod trainer;
 
+pub use budget::{Budget, Change, Way, changes_to_fit};
 pub use checkpoint::resolve_checkpoint;
 pub use error::TrainError;
 pub use evaluate::{EvalOptions, EvalReport, evaluate, evaluate_corpus};

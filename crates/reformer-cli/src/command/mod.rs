@@ -7,5 +7,6 @@ pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod inspect;
+pub(crate) mod plan;
 pub(crate) mod plot;
 pub(crate) mod train;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::fixture::{assert_done, assert_fails, run, stdout, tiny};
+use crate::fixture::{assert_done, assert_fails, run, stderr, stdout, tiny};
 
 const KEYS: [&str; 8] =
     ["seconds", "min_seconds", "runs", "threads", "peak_rss_mb", "start_rss_mb", "scratch_mb", "growth_mb"];
@@ -131,4 +131,19 @@ fn what_cannot_be_measured_is_refused_with_the_flag_to_change() {
     assert_fails(&run(&["bench", "hash", "--length", "0"]), 2, &["--length 0"]);
     assert_fails(&run(&["bench", "generate", "--new", "0"]), 2, &["--new 0"]);
     assert_eq!(run(&["bench"]).status.code(), Some(2));
+}
+
+#[test]
+fn bf16_is_measured_where_the_processor_has_it_and_never_claimed_where_it_has_not() {
+    let output = run(&[
+        "bench", "gemm", "--m", "64", "--n", "64", "--k", "64", "--dtype", "f32,bf16", "--runs", "1",
+        "--json",
+    ]);
+    assert_done(&output);
+    let dtypes: Vec<Value> = stdout(&output)
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["dtype"].clone())
+        .collect();
+    let warned = stderr(&output).contains("no bf16 products");
+    assert_eq!(dtypes, if warned { ["f32", "f32"] } else { ["f32", "bf16"] });
 }

@@ -9,6 +9,7 @@ mod fixture;
 mod generate;
 mod inspect_and_eval;
 mod kill_resume;
+mod plan;
 mod plot;
 mod refusals;
 mod train;

@@ -126,7 +126,9 @@ fn usage_errors_are_2_and_help_is_0() {
     assert_fails(&run(&["completions", "tcsh"]), 2, &["bash"]);
     let help = run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
-    for command in ["train", "eval", "generate", "chat", "inspect", "data", "bench", "plot", "completions"] {
+    for command in
+        ["train", "eval", "generate", "chat", "inspect", "data", "plan", "bench", "plot", "completions"]
+    {
         assert!(stdout(&help).contains(command));
     }
 }

@@ -37,7 +37,7 @@ fn measure(
     form: FormChoice,
     (m, n, k): (usize, usize, usize),
 ) -> anyhow::Result<()> {
-    let (cpu, dtype) = bench.in_dtype(dtype)?;
+    let (cpu, dtype) = bench.in_dtype(dtype);
     let case = bench.begin();
     let (multiply, name): (Product, _) = match form {
         FormChoice::Nn => (matmul, "nn"),

@@ -34,7 +34,7 @@ pub(super) fn run(args: &GenerateBench, bench: &mut Bench<'_>) -> anyhow::Result
 }
 
 fn measure(args: &GenerateBench, bench: &mut Bench<'_>, prompt: usize) -> anyhow::Result<()> {
-    let (cpu, dtype) = bench.in_dtype(args.model.dtype)?;
+    let (cpu, dtype) = bench.in_dtype(args.model.dtype);
     let case = bench.begin();
     let model = match &args.dir {
         Some(dir) => Model::load(&opened::checkpoint(dir)?)?,

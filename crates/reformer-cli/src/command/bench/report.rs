@@ -4,14 +4,13 @@
 
 use std::io::{self, Write};
 
-use reformer::tensor::{Cpu, simd};
+use reformer::tensor::{Cpu, Precision, simd};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::clock::{self, Times};
 use crate::args::Global;
 use crate::args::bench::{DtypeChoice, Timing};
-use crate::exit::usage;
 use crate::terminal::Terminal;
 use crate::{json as print, opened, resident};
 
@@ -108,14 +107,19 @@ impl<'a> Bench<'a> {
         Measured { times, scratch, growth, start: case.start, peak }
     }
 
-    /// The engine for products of a type, and the type's name. There are no bf16 products yet.
-    pub(super) fn in_dtype(&self, dtype: DtypeChoice) -> anyhow::Result<(Cpu, &'static str)> {
-        if dtype == DtypeChoice::Bf16 {
-            return Err(usage(anyhow::anyhow!(
-                "products are computed in f32: --dtype bf16 is not there yet"
-            )));
+    /// The engine for products of a type, and the type it really computes in: a processor without bf16 products takes
+    /// f32, and says so.
+    pub(super) fn in_dtype(&self, dtype: DtypeChoice) -> (Cpu, &'static str) {
+        let asked = match dtype {
+            DtypeChoice::F32 => Precision::F32,
+            DtypeChoice::Bf16 => Precision::Bf16,
+        };
+        let cpu = self.cpu.with_precision(asked);
+        if cpu.precision() != asked {
+            self.terminal.warn("this processor has no bf16 products: computing in f32");
         }
-        Ok((self.cpu.clone(), dtype.name()))
+        let name = cpu.precision().name();
+        (cpu, name)
     }
 
     /// Runs wanted, for cases that count them themselves.

@@ -39,7 +39,7 @@ fn measure(args: &TrainBench, bench: &mut Bench<'_>, length: usize) -> anyhow::R
     let what = format!("a step of {} × {} tokens", args.batch, number::count(length));
     fits(&what, expected as f64, "--length, --batch, --layers or --d-model")?;
 
-    let (cpu, dtype) = bench.in_dtype(args.model.dtype)?;
+    let (cpu, dtype) = bench.in_dtype(args.model.dtype);
     let case = bench.begin();
     let mut recipe = Recipe::demo(&[])?.optimizer;
     recipe.kind = kind;

@@ -1,0 +1,311 @@
+//! `reformer plan`: what a recipe's step costs at a length, and what to change to fit a memory.
+//!
+//! Arguments → recipe (with positions for the length) → [`Budget`] → text or JSON. Seconds are operations over a rate: one
+//! that was stated, or one measured with steps of the same model on a short row.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use reformer::model::memory::MemoryEstimate;
+use reformer::model::{Batch, Config, Model, Pass};
+use reformer::tensor::{Address, Purpose};
+use reformer::text::Tokenizer;
+use reformer::train::recipe::{ModelTokens, TokenizerKind};
+use reformer::train::{Budget, Change, Learner, Recipe, RecipeError, changes_to_fit};
+use serde_json::json;
+
+use crate::args::Global;
+use crate::args::plan::PlanArgs;
+use crate::exit::usage;
+use crate::terminal::{BOLD, PLAIN, Terminal};
+use crate::{json as print, number, opened, resident};
+
+/// Tokens of the rows that are timed, at most.
+const MEASURED: usize = 2048;
+/// A step of more bytes than this is no plan: products of sizes must not overflow.
+const LARGEST: f64 = (1u64 << 60) as f64;
+
+/// Plans and prints.
+pub(crate) fn run(args: &PlanArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
+    let (recipe, raised) = recipe(args, global)?;
+    let config = config(&recipe)?;
+    let budget = Budget::of(&recipe, &config);
+    let changes = args.memory.map(|limit| (limit, changes_to_fit(&recipe, &config, limit)));
+    let threads = opened::threads(global);
+    let rate = if args.measure {
+        measured(&recipe, &config, global, terminal)?
+    } else {
+        positive_rate(args.gflops)? * 1e9 * threads as f64
+    };
+    let plan = Plan { args, recipe: &recipe, budget: &budget, changes, raised, threads, rate };
+    if args.json {
+        print::line(&plan.json())?;
+    } else {
+        plan.text()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn positive_rate(rate: f64) -> anyhow::Result<f64> {
+    if rate > 0.0 && rate.is_finite() {
+        return Ok(rate);
+    }
+    Err(usage(anyhow::anyhow!(
+        "--gflops {rate} is no rate: give billions of operations a second, for example 60"
+    )))
+}
+
+/// The recipe at the length, and whether its positions had to be raised for it.
+fn recipe(args: &PlanArgs, global: &Global) -> anyhow::Result<(Recipe, bool)> {
+    let mut sets = args.sets.clone();
+    if let Some(seed) = global.seed {
+        sets.push(("seed".into(), seed.to_string()));
+    }
+    if let Some(length) = args.length {
+        if length == 0 {
+            return Err(usage(anyhow::anyhow!("--length 0 is no row: give at least 1")));
+        }
+        sets.push(("length".into(), length.to_string()));
+    }
+    let load = |sets: &[(String, String)]| -> Result<Recipe, RecipeError> {
+        match &args.recipe {
+            Some(path) => Recipe::load(path, sets),
+            None => Recipe::demo(sets),
+        }
+    };
+    let (recipe, raised) = match (load(&sets), args.length) {
+        (Ok(recipe), _) => (recipe, false),
+        // A recipe that names its positions has them for its own length.
+        (Err(error), Some(length)) => {
+            sets.push(("model.max_positions".into(), length.to_string()));
+            sets.push(("model.axial_shape".into(), "auto".into()));
+            (load(&sets).map_err(|_| usage(error))?, true)
+        }
+        (Err(error), None) => return Err(usage(error)),
+    };
+    let (length, batch, h) = (recipe.length as f64, recipe.batch as f64, recipe.model.hidden_size as f64);
+    // Scores of plain attention are the largest number that is told.
+    if length * length * batch * 1024.0 > LARGEST || length * batch * h * 64.0 > LARGEST {
+        return Err(usage(anyhow::anyhow!(
+            "rows of {} tokens are beyond any plan: lower --length or batch",
+            number::count(recipe.length)
+        )));
+    }
+    Ok((recipe, raised))
+}
+
+fn config(recipe: &Recipe) -> anyhow::Result<Config> {
+    let vocab_size = match recipe.tokenizer.kind {
+        TokenizerKind::Bytes => Tokenizer::bytes().vocab_size(),
+        TokenizerKind::Bpe => recipe.tokenizer.vocab_size,
+    };
+    recipe.model.config(ModelTokens { vocab_size, pad: 0, end: None }, recipe.seed).map_err(usage)
+}
+
+/// Operations a second of steps on one short row: one to warm up, two timed.
+fn measured(recipe: &Recipe, config: &Config, global: &Global, terminal: Terminal) -> anyhow::Result<f64> {
+    let length = recipe.length.min(MEASURED);
+    let mut short = Recipe { length, batch: 1, accumulate: 1, ..recipe.clone() };
+    short.optimizer.in_backward = false;
+    let budget = Budget::of(&short, config);
+    if resident::available().is_some_and(|free| budget.total_bytes() > free) {
+        return Err(usage(anyhow::anyhow!(
+            "a step of {} tokens needs {}, more than is free here: plan without --measure",
+            number::count(length),
+            number::bytes(budget.total_bytes())
+        )));
+    }
+    terminal.detail(format_args!("timing steps of {} tokens", number::count(length)));
+    let cpu = opened::cpu(global)?;
+    let key = Address::new(recipe.seed, Purpose::Corpus).key();
+    let ids: Vec<u32> = (0..=length).map(|i| key.bits(i as u64) % config.vocab_size as u32).collect();
+    let batches = [(Batch::next_token(1, length, &ids), Pass::training(recipe.seed, 0))];
+    let mut learner = Learner::new(Model::new(config.clone(), recipe.seed), &short.optimizer);
+    learner.step(&cpu, &batches, 1e-4)?;
+    let clock = opened::clock();
+    learner.step(&cpu, &batches, 1e-4)?;
+    learner.step(&cpu, &batches, 1e-4)?;
+    Ok(2.0 * budget.flops_per_step / clock())
+}
+
+struct Plan<'a> {
+    args: &'a PlanArgs,
+    recipe: &'a Recipe,
+    budget: &'a Budget,
+    /// The limit and what brings the step within it.
+    changes: Option<(usize, Vec<Change>)>,
+    raised: bool,
+    threads: usize,
+    /// Operations a second.
+    rate: f64,
+}
+
+impl Plan<'_> {
+    fn seconds(&self) -> f64 {
+        self.budget.flops_per_step / self.rate
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let mut all = json!(self.budget);
+        all["threads"] = self.threads.into();
+        all["gflops"] = (self.rate / 1e9).into();
+        all["measured"] = self.args.measure.into();
+        all["seconds_per_step"] = self.seconds().into();
+        all["tokens_per_second"] = (self.budget.tokens_per_step as f64 / self.seconds()).into();
+        all["positions_raised"] = self.raised.into();
+        all["total_bytes"] = self.budget.total_bytes().into();
+        if let Some((limit, changes)) = &self.changes {
+            all["memory_limit_bytes"] = (*limit).into();
+            all["fits"] = (self.budget.total_bytes() <= *limit).into();
+            all["changes"] = json!(changes);
+        }
+        all
+    }
+
+    fn text(&self) -> anyhow::Result<()> {
+        let (budget, count) = (self.budget, number::count);
+        let mut out = anstream::stdout().lock();
+        let rows =
+            if budget.batch == 1 { "1 row".to_owned() } else { format!("{} rows", count(budget.batch)) };
+        let passes = match self.recipe.accumulate {
+            1 => String::new(),
+            passes => format!(", {passes} passes a step"),
+        };
+        writeln!(out, "{BOLD}step{PLAIN}         {rows} of {} tokens{passes}", count(budget.length))?;
+        if self.raised {
+            writeln!(
+                out,
+                "             (the recipe has positions for fewer: model.max_positions = {})",
+                budget.length
+            )?;
+        }
+        let share = number::bytes(4 * budget.parameters);
+        writeln!(out, "{BOLD}parameters{PLAIN}   {} ({share})", count(budget.parameters))?;
+        self.operations(&mut out)?;
+        let stated = if self.args.measure {
+            format!("measured on rows of {}", count(budget.length.min(MEASURED)))
+        } else {
+            format!("stated, {} a thread; --measure times it", self.args.gflops)
+        };
+        writeln!(
+            out,
+            "{BOLD}time{PLAIN}         {} a step, {} tokens/s, at {:.0} GFLOP/s on {} ({stated})",
+            number::span(self.seconds()),
+            count((budget.tokens_per_step as f64 / self.seconds()) as usize),
+            self.rate / 1e9,
+            if self.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", self.threads) },
+        )?;
+        self.memory(&mut out)?;
+        self.advice(&mut out)
+    }
+
+    fn operations(&self, out: &mut impl Write) -> io::Result<()> {
+        let budget = self.budget;
+        let training = budget.flops_per_token.training as f64;
+        writeln!(
+            out,
+            "{BOLD}operations{PLAIN}   a token {} forward, {} in training; a step {}",
+            operations(budget.flops_per_token.forward as f64),
+            operations(training),
+            operations(budget.flops_per_step),
+        )?;
+        let parts = budget.flops_by_part.iter().filter(|part| part.training > 0);
+        let parts: Vec<String> = parts
+            .map(|part| format!("{} {:.0} %", part.part, part.training as f64 / training * 100.0))
+            .collect();
+        writeln!(out, "             {}", parts.join(", "))?;
+        let exact = budget.exact_flops_per_token.training as f64;
+        if exact > training {
+            writeln!(
+                out,
+                "             exact attention in place of LSH: {:.1} times as many",
+                exact / training
+            )?;
+        }
+        Ok(())
+    }
+
+    /// A column a way, the recipe's own first. Ways that do not differ (no LSH layer) are left out.
+    fn memory(&self, out: &mut impl Write) -> io::Result<()> {
+        let ways: Vec<_> = self
+            .budget
+            .ways
+            .iter()
+            .filter(|way| !way.exact || self.recipe.model.attn_layers.iter().any(|kind| kind == "lsh"))
+            .collect();
+        let heading = |exact: bool, reversible: bool| {
+            let layers = if exact { "exact" } else { "as it is" };
+            (layers, if reversible { "reversible" } else { "all kept" })
+        };
+        let titles: Vec<_> = ways.iter().map(|way| heading(way.exact, way.reversible)).collect();
+        let mut line = |name: &str, cells: &mut dyn Iterator<Item = String>| {
+            let cells: Vec<String> = cells.map(|cell| format!("{cell:>12}")).collect();
+            writeln!(out, "  {name:22}{}", cells.join(" ").trim_end())
+        };
+        line("", &mut std::iter::empty())?;
+        line("memory of a step", &mut titles.iter().map(|title| title.0.to_owned()))?;
+        line("", &mut titles.iter().map(|title| title.1.to_owned()))?;
+        let parts: Vec<Vec<(&str, usize)>> = ways.iter().map(|way| way.memory.parts().to_vec()).collect();
+        for (i, &(name, _)) in parts[0].iter().enumerate() {
+            if parts.iter().any(|way| way[i].1 > 0) {
+                line(name, &mut parts.iter().map(|way| number::bytes(way[i].1)))?;
+            }
+        }
+        line("total", &mut ways.iter().map(|way| number::bytes(way.total_bytes)))?;
+        writeln!(
+            out,
+            "  Of working set and head piece the larger counts. A plain implementation of exact attention keeps {} of scores besides.",
+            number::bytes(self.budget.score_matrix_bytes)
+        )
+    }
+
+    fn advice(&self, out: &mut impl Write) -> anyhow::Result<()> {
+        let Some((limit, changes)) = &self.changes else { return Ok(()) };
+        let (total, limit) = (self.budget.total_bytes(), *limit);
+        let within = format!("{} GB ({})", limit as f64 / 1e9, number::bytes(limit));
+        writeln!(out)?;
+        if total <= limit {
+            writeln!(out, "{BOLD}fits{PLAIN} into {within} with {} to spare", number::bytes(limit - total))?;
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "{BOLD}does not fit{PLAIN} into {within}: {} too much. Each on top of the one before:",
+            number::bytes(total - limit)
+        )?;
+        let mut known: &[(String, String)] = &[];
+        for change in changes {
+            let new = change.sets.iter().filter(|set| !known.contains(set));
+            let flags: Vec<String> = new.map(|(key, value)| format!("--set {key}={value}")).collect();
+            let verdict = if change.fits { ", fits" } else { "" };
+            writeln!(
+                out,
+                "  {}\n    {}: {}{verdict}",
+                flags.join(" "),
+                change.meaning,
+                number::bytes(change.total_bytes)
+            )?;
+            known = &change.sets;
+        }
+        if !changes.last().is_some_and(|change| change.fits) {
+            let MemoryEstimate { process, parameters, .. } = self.budget.ways[0].memory;
+            writeln!(
+                out,
+                "  and still it does not: parameters and process alone take {}; make the model smaller (hidden_size, layers, vocab_size)",
+                number::bytes(process + parameters)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// `1.2 M`, `51.3 T`.
+fn operations(n: f64) -> String {
+    let (unit, scale) = match n {
+        n if n >= 1e15 => ("P", 1e15),
+        n if n >= 1e12 => ("T", 1e12),
+        n if n >= 1e9 => ("G", 1e9),
+        _ => ("M", 1e6),
+    };
+    format!("{:.1} {unit}FLOP", n / scale)
+}
