@@ -243,7 +243,7 @@ pub(crate) struct ModelShape {
     /// Whose definition of LSH attention
     #[arg(long, value_name = "WHOSE", default_value = "paper")]
     pub(crate) semantics: SemanticsChoice,
-    /// Numbers of the dense products
+    /// Numbers of the dense products; of the weights where tokens are generated
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub(crate) dtype: DtypeChoice,
 }
@@ -299,7 +299,10 @@ pub(crate) struct GenerateBench {
     /// Tokens of the prompt
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "256,2048")]
     pub(crate) prompt: Vec<usize>,
-    /// Tokens decoded after it
+    /// Sequences that are continued at once
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) batch: usize,
+    /// Tokens decoded after it, of each sequence
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub(crate) new: usize,
     #[command(flatten)]

@@ -97,6 +97,9 @@ fn generate_measures_a_fresh_model_or_one_on_disk() {
             assert!(lines[0][key].as_f64() > Some(0.0), "no {key} in {}", lines[0]);
         }
     }
+    let many =
+        bench(&[&["generate"], &shape[..], &lengths[..], &["--batch", "3", "--dtype", "bf16"]].concat());
+    assert_eq!((many[0]["batch"].as_u64(), many[0]["dtype"].as_str()), (Some(3), Some("bf16")));
     assert_fails(&run(&["bench", "generate", "--model", &tiny(), "--prompt", "600"]), 2, &["512"]);
     assert_fails(&run(&["bench", "generate", "--model", "nowhere"]), 2, &["nowhere"]);
 }

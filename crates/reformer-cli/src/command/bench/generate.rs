@@ -1,12 +1,13 @@
 //! `reformer bench generate`: a prompt read at once, then tokens one at a time, each the likeliest after the last.
 //!
-//! `seconds` is that of one decoded token. A run is the whole prompt and `--new` tokens; the medians are over all runs
-//! (prompts) and all tokens of all runs.
+//! `seconds` is that of one step: a token of each of `--batch` sequences, which share the prompt and go on alone. A run is
+//! the whole prompt and `--new` steps; the medians are over all runs (prompts) and all steps of all runs. `--dtype bf16` is
+//! what `generate --weights bf16` is: packed weights, f32 everything else.
 
 use std::time::Instant;
 
 use reformer::model::memory::parameter_count;
-use reformer::model::{DecodeState, Model};
+use reformer::model::{DecodeState, Decoder, Model};
 use reformer::tensor::Cpu;
 use serde_json::json;
 
@@ -14,18 +15,22 @@ use super::clock::{self, Times};
 use super::report::{Bench, Result};
 use super::train::tokens;
 use super::{positive, shape};
-use crate::args::bench::GenerateBench;
+use crate::args::bench::{DtypeChoice, GenerateBench};
 use crate::exit::usage;
 use crate::{number, opened, resident};
 
 /// Measures every prompt length.
 pub(super) fn run(args: &GenerateBench, bench: &mut Bench<'_>) -> anyhow::Result<()> {
-    positive(&[("--new", args.new)])?;
+    positive(&[("--new", args.new), ("--batch", args.batch)])?;
     let what = match &args.dir {
         Some(dir) => dir.display().to_string(),
         None => shape::words(&args.model),
     };
-    bench.title(&format!("generating {} tokens: {what}", number::count(args.new)))?;
+    bench.title(&format!(
+        "generating {} tokens of {} at once: {what}",
+        number::count(args.new),
+        args.batch
+    ))?;
     for &prompt in &args.prompt {
         positive(&[("--prompt", prompt)])?;
         measure(args, bench, prompt)?;
@@ -34,12 +39,14 @@ pub(super) fn run(args: &GenerateBench, bench: &mut Bench<'_>) -> anyhow::Result
 }
 
 fn measure(args: &GenerateBench, bench: &mut Bench<'_>, prompt: usize) -> anyhow::Result<()> {
-    let (cpu, dtype) = bench.in_dtype(args.model.dtype);
+    let (cpu, dtype) = (bench.cpu.clone(), args.model.dtype);
     let case = bench.begin();
-    let model = match &args.dir {
+    let mut model = match &args.dir {
         Some(dir) => Model::load(&opened::checkpoint(dir)?)?,
         None => Model::new(shape::config(&args.model, prompt.saturating_add(args.new))?, bench.seed),
     };
+    let packed = (dtype == DtypeChoice::Bf16).then(|| model.pack_bf16());
+    let decoder = Decoder::new(&model).with_packed(packed.as_ref());
     let config = model.config();
     config.check_length(prompt + args.new).map_err(usage)?;
     let ids = tokens(bench.seed, 1, prompt, config.vocab_size).inputs;
@@ -47,10 +54,10 @@ fn measure(args: &GenerateBench, bench: &mut Bench<'_>, prompt: usize) -> anyhow
     cpu.workspace.reset_peak();
     let (mut prefills, mut steps, mut state_bytes) = (Vec::new(), Vec::new(), 0);
     clock::time(bench.timing(), || {
-        let run = once(&cpu, &model, &ids, args.new)?;
+        let run = once(&cpu, &decoder, &ids, args)?;
         prefills.push(run.prefill);
         steps.extend(run.steps);
-        state_bytes = run.state.bytes();
+        state_bytes = run.states.iter().map(DecodeState::bytes).sum();
         Ok(())
     })?;
     // The first run warmed up, unless it was asked for.
@@ -60,7 +67,7 @@ fn measure(args: &GenerateBench, bench: &mut Bench<'_>, prompt: usize) -> anyhow
     }
     let (prefills, measured) =
         (Times::new(prefills), bench.close(case, ready, state_bytes, Times::new(steps)));
-    let (read, decoded) = (prompt as f64 / prefills.median(), 1.0 / measured.times.median());
+    let (read, decoded) = (prompt as f64 / prefills.median(), args.batch as f64 / measured.times.median());
     let mut all = match &args.dir {
         Some(dir) => json!({ "model": dir, "layers": config.layers(), "d_model": config.hidden_size }),
         None => shape::parameters(&args.model, config),
@@ -68,7 +75,9 @@ fn measure(args: &GenerateBench, bench: &mut Bench<'_>, prompt: usize) -> anyhow
     let own = json!({
         "prompt": prompt,
         "new": args.new,
-        "dtype": dtype,
+        "batch": args.batch,
+        "dtype": dtype.name(),
+        "weights_mb": decoder.weight_bytes() as f64 / (1 << 20) as f64,
         "parameters": parameter_count(config),
         "prefill_seconds": prefills.median(),
         "prefill_tokens_per_second": read.round(),
@@ -95,20 +104,28 @@ fn measure(args: &GenerateBench, bench: &mut Bench<'_>, prompt: usize) -> anyhow
 struct Run {
     prefill: f64,
     steps: Vec<f64>,
-    state: DecodeState,
+    states: Vec<DecodeState>,
 }
 
-fn once(cpu: &Cpu, model: &Model, prompt: &[u32], new: usize) -> anyhow::Result<Run> {
-    let mut state = model.decode_state();
+fn once(cpu: &Cpu, decoder: &Decoder<'_>, prompt: &[u32], args: &GenerateBench) -> anyhow::Result<Run> {
+    let mut state = decoder.state();
     let start = Instant::now();
-    let mut logits = model.prefill(cpu, &mut state, prompt)?;
+    let logits = decoder.prefill(cpu, &mut state, prompt)?;
     let prefill = start.elapsed().as_secs_f64();
-    let mut steps = Vec::with_capacity(new);
-    for _ in 0..new {
+    let mut states = vec![state; args.batch];
+    let mut ids = vec![likeliest(&logits); args.batch];
+    let mut steps = Vec::with_capacity(args.new);
+    for _ in 0..args.new {
         let start = Instant::now();
-        let likeliest = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0);
-        logits = model.step(cpu, &mut state, likeliest as u32)?;
+        let logits = decoder.step_many(cpu, &mut states.iter_mut().collect::<Vec<_>>(), &ids)?;
+        for (row, id) in ids.iter_mut().enumerate() {
+            *id = likeliest(logits.row(row));
+        }
         steps.push(start.elapsed().as_secs_f64());
     }
-    Ok(Run { prefill, steps, state })
+    Ok(Run { prefill, steps, states })
+}
+
+fn likeliest(logits: &[f32]) -> u32 {
+    (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0) as u32
 }
