@@ -14,6 +14,8 @@ use crate::{Element, View};
 
 /// Rows of `b` at a time.
 const WIDE: usize = 4;
+/// Bytes that a single row's stream is asked for in advance.
+const AHEAD: usize = 4096;
 
 /// The product of few rows with the transpose of many.
 pub(crate) struct Dots<'a, E> {
@@ -38,34 +40,48 @@ impl<'a, E: Element> Dots<'a, E> {
         Self { a, b, c, c_stride, add, borrowed: PhantomData }
     }
 
-    /// Rows `i..i + M` of `a` against rows `j..j + N` of `b`. The first block of a column asks for the next column: rows
-    /// are too short for the processor to see the stream by itself.
+    /// `acc += a[.., p..p + LANES]·b[.., p..p + LANES]`, lane by lane. The first block of a column asks for what comes
+    /// `ahead`: rows are too short for the processor to see the stream by itself.
+    ///
+    /// # Safety
+    /// p + LANES numbers are in every row.
     #[inline(always)]
-    fn block<S: Simd, const M: usize, const N: usize>(&self, s: S, i: usize, j: usize) {
+    unsafe fn fold<S: Simd, const M: usize, const N: usize>(
+        s: S,
+        acc: &mut [[S::V; N]; M],
+        (a, b): (&[&[f32]; M], &[&[E]; N]),
+        p: usize,
+        ahead: Option<usize>,
+    ) {
+        let mut bs = [s.zero(); N];
+        for (v, b) in bs.iter_mut().zip(b) {
+            if let Some(ahead) = ahead {
+                s.prefetch(b.as_ptr().wrapping_add(p + ahead).cast());
+            }
+            // SAFETY: the caller's promise.
+            *v = unsafe { E::load(s, b.as_ptr().add(p)) };
+        }
+        for (acc, a) in acc.iter_mut().zip(a) {
+            // SAFETY: the caller's promise.
+            let x = unsafe { s.load_ptr(a.as_ptr().add(p)) };
+            for (acc, &v) in acc.iter_mut().zip(&bs) {
+                *acc = s.mul_add(x, v, *acc);
+            }
+        }
+    }
+
+    /// Rows `i..i + M` of `a` against rows `j..j + N` of `b`, the lanes not yet added up.
+    #[inline(always)]
+    fn lanes<S: Simd, const M: usize, const N: usize>(&self, s: S, i: usize, j: usize) -> [[S::V; N]; M] {
         let k = self.a.cols();
-        let (first, ahead) = (i == 0, N * self.b.stride());
         let a: [&[f32]; M] = core::array::from_fn(|r| self.a.row(i + r));
         let b: [&[E]; N] = core::array::from_fn(|r| self.b.row(j + r));
+        let ahead = (i == 0).then(|| if N == 1 { AHEAD / size_of::<E>() } else { N * self.b.stride() });
         let mut acc = [[s.zero(); N]; M];
         let whole = k - k % S::LANES;
-        let mut p = 0;
-        while p < whole {
-            let mut bs = [s.zero(); N];
-            for (v, b) in bs.iter_mut().zip(&b) {
-                if first {
-                    s.prefetch(b.as_ptr().wrapping_add(p + ahead).cast());
-                }
-                // SAFETY: p + LANES <= k, the length of each row.
-                *v = unsafe { E::load(s, b.as_ptr().add(p)) };
-            }
-            for (acc, a) in acc.iter_mut().zip(&a) {
-                // SAFETY: as above.
-                let x = unsafe { s.load_ptr(a.as_ptr().add(p)) };
-                for (acc, &v) in acc.iter_mut().zip(&bs) {
-                    *acc = s.mul_add(x, v, *acc);
-                }
-            }
-            p += S::LANES;
+        for p in (0..whole).step_by(S::LANES) {
+            // SAFETY: p + LANES <= k, the length of each row.
+            unsafe { Self::fold(s, &mut acc, (&a, &b), p, ahead) };
         }
         if whole < k {
             let mut bs = [s.zero(); N];
@@ -80,10 +96,21 @@ impl<'a, E: Element> Dots<'a, E> {
                 }
             }
         }
-        for (r, acc) in acc.into_iter().enumerate() {
+        acc
+    }
+
+    /// Adds up lanes and writes entries `(i + r, j..j + N)`.
+    #[inline(always)]
+    fn write<S: Simd, const M: usize, const N: usize>(
+        &self,
+        s: S,
+        (i, j): (usize, usize),
+        lanes: &[[S::V; N]; M],
+    ) {
+        for (r, lanes) in lanes.iter().enumerate() {
             // Always four, so that the order of adding up is one and the same.
             let mut four = [s.zero(); WIDE];
-            four[..N].copy_from_slice(&acc);
+            four[..N].copy_from_slice(lanes);
             for (q, sum) in s.sums(four).into_iter().enumerate().take(N) {
                 // SAFETY: entry (i + r, j + q) of `c`.
                 unsafe {
@@ -94,19 +121,40 @@ impl<'a, E: Element> Dots<'a, E> {
         }
     }
 
+    /// `M` rows of `a` against four of `b`: one row takes them one after another, as memory has them; more rows take all
+    /// four at once, for which each vector of either is loaded once.
     #[inline(always)]
-    fn column<S: Simd, const N: usize>(&self, s: S, j: usize) {
+    fn block<S: Simd, const M: usize>(&self, s: S, i: usize, j: usize) {
+        if M > 1 {
+            return self.write(s, (i, j), &self.lanes::<S, M, WIDE>(s, i, j));
+        }
+        let mut lanes = [[s.zero(); WIDE]];
+        for (q, lane) in lanes[0].iter_mut().enumerate() {
+            *lane = self.lanes::<S, 1, 1>(s, i, j + q)[0][0];
+        }
+        self.write(s, (i, j), &lanes);
+    }
+
+    /// All rows of `a` against four rows of `b`, or one.
+    #[inline(always)]
+    fn column<S: Simd>(&self, s: S, j: usize, whole: bool) {
         let m = self.a.rows();
         let mut i = 0;
-        while i + 4 <= m {
-            self.block::<S, 4, N>(s, i, j);
+        while whole && i + 4 <= m {
+            self.block::<S, 4>(s, i, j);
             i += 4;
         }
-        match m - i {
-            3 => self.block::<S, 3, N>(s, i, j),
-            2 => self.block::<S, 2, N>(s, i, j),
-            1 => self.block::<S, 1, N>(s, i, j),
-            _ => {}
+        while whole && i + 2 <= m {
+            self.block::<S, 2>(s, i, j);
+            i += 2;
+        }
+        while i < m {
+            if whole {
+                self.block::<S, 1>(s, i, j);
+            } else {
+                self.write(s, (i, j), &self.lanes::<S, 1, 1>(s, i, j));
+            }
+            i += 1;
         }
     }
 }
@@ -119,10 +167,10 @@ impl<E: Element> Kernel for Dots<'_, E> {
         let n = self.b.rows();
         let whole = n - n % WIDE;
         for j in (0..whole).step_by(WIDE) {
-            self.column::<S, WIDE>(s, j);
+            self.column(s, j, true);
         }
         for j in whole..n {
-            self.column::<S, 1>(s, j);
+            self.column(s, j, false);
         }
     }
 }
