@@ -4,7 +4,8 @@
 //! per case:  data made → (one run to warm up) → timed runs → one JSON line or one row of a table
 //! ```
 //! Only library functions are timed, those that training and generating call. Every result names what was computed and
-//! by which formula its operations were counted, so that a number can be checked without this source.
+//! by which formula its operations were counted, so that a number can be checked without this source. Formulas count
+//! masked pairs too: a kernel that skips them (other buckets, the future) may show more than the processor can do.
 //!
 //! | key | meaning |
 //! |---|---|
@@ -12,6 +13,7 @@
 //! | `gflops` | operations of the case's formula (`flops_formula`) over the median |
 //! | `scratch_mb` | the most the workspace lent at one time: beyond inputs, outputs, buckets and z |
 //! | `growth_mb` | what the process grew by while the case ran, all allocations and pages counted |
+//! | `others_cpu` | the share of the machine that other programs took meanwhile; above a tenth there is a warning |
 //! | `start_rss_mb`, `peak_rss_mb` | what the process held before the case's data was made, and the most it held |
 //!
 //! MB are 2²⁰ bytes.

@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json};
 use super::clock::{self, Times};
 use crate::args::Global;
 use crate::args::bench::{DtypeChoice, Timing};
+use crate::resident::{self, Ticks};
 use crate::terminal::Terminal;
-use crate::{json as print, opened, resident};
+use crate::{json as print, opened};
 
 const MB: f64 = (1 << 20) as f64;
 
@@ -28,9 +29,13 @@ pub(super) struct Bench<'a> {
     heading: String,
 }
 
+/// More of the machine than this taken by other programs makes a result suspect.
+const DISTURBED: f64 = 0.1;
+
 /// A case under way.
 pub(super) struct Case {
     start: Option<usize>,
+    ticks: Option<Ticks>,
 }
 
 /// What a case took.
@@ -41,6 +46,7 @@ pub(super) struct Measured {
     growth: Option<usize>,
     start: Option<usize>,
     peak: Option<usize>,
+    others: Option<f64>,
 }
 
 /// A result: the case's own words, operations a run, and the cells of its row.
@@ -69,6 +75,7 @@ struct Common {
     start_rss_mb: Option<f64>,
     growth_mb: Option<f64>,
     scratch_mb: f64,
+    others_cpu: Option<f64>,
     version: &'static str,
 }
 
@@ -82,7 +89,7 @@ impl<'a> Bench<'a> {
     pub(super) fn begin(&self) -> Case {
         self.cpu.workspace.release();
         let restarted = resident::restart_peak();
-        Case { start: resident::now().filter(|_| restarted) }
+        Case { start: resident::now().filter(|_| restarted), ticks: Ticks::now() }
     }
 
     /// Runs `f` and takes its time and memory. Bytes of `kept` that a run makes and hands on (buckets) are no scratch.
@@ -104,7 +111,14 @@ impl<'a> Bench<'a> {
         let peak = resident::peak();
         let growth = peak.zip(ready).map(|(peak, ready)| peak.saturating_sub(ready + kept));
         let scratch = self.cpu.workspace.peak_bytes();
-        Measured { times, scratch, growth, start: case.start, peak }
+        let others = Ticks::now().zip(case.ticks).and_then(|(now, before)| now.others_since(before));
+        if let Some(share) = others.filter(|&share| share > DISTURBED) {
+            let percent = share * 100.0;
+            self.terminal.warn(format_args!(
+                "other programs took {percent:.0} % of the machine meanwhile: measure again"
+            ));
+        }
+        Measured { times, scratch, growth, start: case.start, peak, others }
     }
 
     /// The engine for products of a type, and the type it really computes in: a processor without bf16 products takes
@@ -143,6 +157,7 @@ impl<'a> Bench<'a> {
             start_rss_mb: measured.start.map(mb),
             growth_mb: measured.growth.map(mb),
             scratch_mb: mb(measured.scratch),
+            others_cpu: measured.others.map(|share| (share * 1e3).round() / 1e3),
             version: env!("CARGO_PKG_VERSION"),
         };
         if self.timing.json {
