@@ -183,6 +183,8 @@ def cases(options):
         fixed["kinds"] = list(itertools.islice(itertools.cycle(fixed["kinds"]), fixed["layers"]))
     for values in itertools.product(*lists.values()):
         case = {"bench": options.what, **fixed, **dict(zip(lists, values))}
+        if options.runs:
+            case["runs"] = options.runs
         if case.get("kind") == "full":
             for key in ("num_hashes", "semantics"):
                 case.pop(key, None)
@@ -219,6 +221,7 @@ def arguments():
             sub.add_argument("--" + key.replace("_", "-"), type=kind, default=default, metavar=shown)
         sub.set_defaults(keys=[key for key, _, _ in definitions])
         sub.add_argument("--peers", type=names, help="only these: hugging_face, lucidrains, torch_exact; `none` for ours alone")
+        sub.add_argument("--runs", type=int, help="timed runs of a turn (at least five and a second, at most 30 seconds)")
         sub.add_argument("--repeats", type=int, default=2, help="turns of each implementation (2)")
         sub.add_argument("--timeout", type=float, default=120, help="seconds for one turn of one implementation (120)")
         sub.add_argument("--threads", type=int, default=os.cpu_count())

@@ -48,7 +48,7 @@ def document(lines):
         text += ["", *family_table(rows)]
     failures = [sentence(line) for results in turns.values() for lines in results.values() for line in lines if "error" in line]
     text += ["", *(f"- {' '.join(failure.split())}" for failure in dict.fromkeys(failures))]
-    text += ["", "Seconds are medians over turns of each turn's median; × is a peer's seconds over ours. MB is what the process grew by.",
+    text += ["", "Seconds are medians over turns of each turn's median; × is a peer's seconds (or MB) over ours. MB is what the process grew by.",
              f"† others used more than {DISTURBED:.0%} of the machine during a turn."]
     return "\n".join(text) + "\n"
 
