@@ -3,11 +3,13 @@
 //! The formula adds up the very buffers that the code allocates; a test holds it to what a step really took.
 //!
 //! ```text
-//! peak = process + parameters + gradients + optimizer + 4 streams + buckets + max(sublayer working set, head piece)·9/8
+//! peak = process + parameters + gradients + optimizer + 4 streams + buckets + max(sublayer working set, head piece) + idle buffers
 //! ```
 //!
 //! Depth enters only through parameters (with their gradients and optimizer state) and the buckets,
 //! `rounds·heads` numbers a token and LSH layer: nothing else of a layer is kept.
+
+use reformer_tensor::Workspace;
 
 use crate::config::{Config, Kind};
 pub use crate::flops::flops_per_token;
@@ -65,7 +67,8 @@ pub struct MemoryEstimate {
     pub working_set: usize,
     /// The head's piece: logits and what surrounds them.
     pub head: usize,
-    /// Buffers the workspace keeps for the next lease of their size: an eighth of the largest need.
+    /// Buffers the workspace keeps for the next lease of their size: those of the parts that are not at work, as far as
+    /// its ceiling lets it.
     pub idle: usize,
 }
 
@@ -84,8 +87,11 @@ impl MemoryEstimate {
             (0..config.layers()).map(|layer| Kernel::new(config, layer, len, setup.attention)).collect();
         let hashing = kernels.iter().filter(|kernel| kernel.needs_buckets(len)).count();
         let attention = kernels.iter().map(|kernel| attention_working_set(config, kernel, rows, len)).max();
-        let working_set = attention.unwrap_or(0).max(feed_forward_working_set(config, tokens));
+        let (attention, feed_forward) = (attention.unwrap_or(0), feed_forward_working_set(config, tokens));
         let head = head_working_set(config, tokens);
+        let working_set = attention.max(feed_forward);
+        let largest = working_set.max(head);
+        let others = attention + feed_forward + head - largest;
         let on_the_way = sizes.embeddings + sizes.head.max(sizes.largest_block);
         Self {
             process: PROCESS,
@@ -98,7 +104,7 @@ impl MemoryEstimate {
             kept: if setup.reversible { 0 } else { tokens * kept_of_a_token(config) * F32 },
             working_set,
             head,
-            idle: working_set.max(head) / 8,
+            idle: others.min(Workspace::SLACK.max(largest / 8)),
         }
     }
 

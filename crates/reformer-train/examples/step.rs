@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use reformer_model::config::{Config, Fields, Kind};
 use reformer_model::flops::{PartFlops, flops_by_part, flops_per_token};
+use reformer_model::memory::{MemoryEstimate, Setup};
 use reformer_model::sublayer::{Shape, Sublayer};
 use reformer_model::{Batch, Model, Pass};
 use reformer_tensor::{Address, Cpu, Matrix, Purpose};
@@ -104,6 +105,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         100.0 * flops / median / roof,
         roof * tokens / flops
     );
+    let setup =
+        Setup { in_backward: recipe.in_backward, ..Setup::trainer(if optimizer == "adamw" { 8 } else { 0 }) };
+    let estimate = MemoryEstimate::of(&config, rows, len, &setup);
+    for (part, bytes) in estimate.parts() {
+        println!("{part:22} {:9.1} MB", bytes as f64 / 1e6);
+    }
+    println!("estimate {:.1} MB", estimate.total_bytes() as f64 / 1e6);
     println!(
         "peak {:.1} MB, workspace {:.1} MB",
         status("VmHWM:") / 1e6,
