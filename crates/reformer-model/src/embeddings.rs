@@ -6,12 +6,11 @@
 //! ```
 
 use reformer_reversible::Streams;
-use reformer_tensor::{
-    Address, Cpu, Matrix, Purpose, View, ViewMut, dropout, elementwise, embedding as table,
-};
+use reformer_tensor::{Address, Cpu, Matrix, Purpose, View, ViewMut, dropout, embedding as table};
 
 use crate::batch::{Batch, Pass};
 use crate::config::Config;
+use crate::gradient_stream::GradientStream;
 use crate::parameters::{Group, embedding};
 use crate::positions::{Dropout, Positions};
 
@@ -50,9 +49,14 @@ impl<'a> Embeddings<'a> {
     }
 
     /// Adds the gradient of the tables, from the gradients of both streams.
-    pub(crate) fn backward(&self, cpu: &Cpu, batch: &Batch, grads: Streams<Matrix>, gradient: &mut Group) {
-        let Streams { first: mut dx1, second: dx2 } = grads;
-        elementwise::add_assign(cpu, dx1.as_mut_slice(), dx2.as_slice());
+    pub(crate) fn backward(
+        &self,
+        cpu: &Cpu,
+        batch: &Batch,
+        grads: Streams<GradientStream>,
+        gradient: &mut Group,
+    ) {
+        let mut dx1 = grads.first.sum(cpu, grads.second);
         Positions::new(self.config, self.group).backward(batch.len, &dx1, self.positions, gradient);
         if let Some(drop) = self.words {
             dropout::apply(cpu, dx1.view_mut(), drop.rate, drop.address);

@@ -22,6 +22,7 @@ use reformer_tensor::{
 
 use crate::batch::{Batch, LossReport, Pass};
 use crate::config::Config;
+use crate::gradient_stream::GradientStream;
 use crate::parameters::{Group, embedding, head};
 use crate::positions::Dropout;
 
@@ -34,10 +35,11 @@ pub(crate) struct Head<'a> {
     drop: Option<Dropout>,
 }
 
-/// Tokens of a piece: the config's, or as many as keep a piece's logits at 16 MiB.
+/// Tokens of a piece: the config's, or as many as keep a piece's logits at 64 MiB. The gradient of a large decoder is read
+/// and written once a piece, so small pieces cost more than they save.
 pub(crate) fn piece(config: &Config) -> usize {
     match config.chunk_size_lm_head {
-        0 => ((1 << 22) / config.vocab_size).clamp(64, 2048),
+        0 => ((1 << 24) / config.vocab_size).clamp(64, 2048),
         tokens => tokens,
     }
 }
@@ -103,7 +105,7 @@ impl<'a> Head<'a> {
         streams: &Streams<Matrix>,
         batch: &Batch,
         scale: f32,
-        grads: &mut Streams<Matrix>,
+        grads: &mut Streams<GradientStream>,
         gradient: &mut Group,
         words: &mut Group,
     ) -> LossReport {
@@ -152,8 +154,8 @@ impl<'a> Head<'a> {
             let (gamma, eps) = (self.group.tensor(head::GAMMA), self.config.layer_norm_eps as f32);
             layer_norm::backward(cpu, pair.view(), gamma, eps, dn.view(), dpair.view_mut(), dgamma, dbeta);
             for (i, &row) in rows.iter().enumerate() {
-                grads.first.row_mut(row).copy_from_slice(&dpair.row(i)[..h]);
-                grads.second.row_mut(row).copy_from_slice(&dpair.row(i)[h..]);
+                grads.first.set_row(row, &dpair.row(i)[..h]);
+                grads.second.set_row(row, &dpair.row(i)[h..]);
             }
         });
         report

@@ -9,7 +9,7 @@
 //! Depth enters only through parameters (with their gradients and optimizer state) and the buckets,
 //! `rounds·heads` numbers a token and LSH layer: nothing else of a layer is kept.
 
-use reformer_tensor::Workspace;
+use reformer_tensor::{Precision, Workspace};
 
 use crate::config::{Config, Kind};
 pub use crate::flops::flops_per_token;
@@ -32,6 +32,8 @@ pub struct Setup {
     pub in_backward: bool,
     /// What the LSH layers compute, if not LSH ([`crate::Pass::attention`]).
     pub attention: Option<Kind>,
+    /// In what the gradients of the streams are kept ([`crate::Pass::gradient_streams`]).
+    pub gradient_streams: Precision,
     /// Activations are recomputed from the last pair. Otherwise: what the same code would hold if it kept, of every
     /// layer, what its reverse pass recomputes.
     pub reversible: bool,
@@ -40,7 +42,13 @@ pub struct Setup {
 impl Setup {
     /// The trainer's: reversible, the layers' own attention, all gradients until the update.
     pub fn trainer(optimizer_bytes: usize) -> Self {
-        Self { optimizer_bytes, in_backward: false, attention: None, reversible: true }
+        Self {
+            optimizer_bytes,
+            in_backward: false,
+            attention: None,
+            gradient_streams: Precision::F32,
+            reversible: true,
+        }
     }
 }
 
@@ -92,13 +100,17 @@ impl MemoryEstimate {
         let working_set = attention.max(feed_forward);
         let largest = working_set.max(head);
         let others = attention + feed_forward + head - largest;
+        let gradient = match setup.gradient_streams {
+            Precision::F32 => F32,
+            Precision::Bf16 => size_of::<u16>(),
+        };
         let on_the_way = sizes.embeddings + sizes.head.max(sizes.largest_block);
         Self {
             process: PROCESS,
             parameters: sizes.total,
             gradients: if setup.in_backward { on_the_way } else { sizes.total },
             optimizer: sizes.total / F32 * setup.optimizer_bytes,
-            streams: 4 * tokens * config.hidden_size * F32,
+            streams: tokens * config.hidden_size * (2 * F32 + 2 * gradient),
             batch: tokens * (4 + 4 + 4 + 1),
             buckets: hashing * config.num_attention_heads * config.num_hashes * tokens * size_of::<u32>(),
             kept: if setup.reversible { 0 } else { tokens * kept_of_a_token(config) * F32 },

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use reformer_lsh::Rotations;
 use reformer_reversible::{Sequence, Streams};
-use reformer_tensor::{Cpu, Matrix};
+use reformer_tensor::{Cpu, Matrix, Precision};
 
 use crate::batch::{Batch, Pass};
 use crate::config::{Config, Kind};
@@ -83,6 +83,10 @@ impl<'a> Run<'a> {
     pub(crate) fn head<'b>(&'b self, parameters: &'b Parameters) -> Head<'b> {
         let last = parameters.group(self.config.layers() + 1);
         Head::new(self.config, last, parameters.group(0), self.pass)
+    }
+
+    pub(crate) fn gradient_streams(&self) -> Precision {
+        self.pass.gradient_streams
     }
 
     /// Both streams before the first block.

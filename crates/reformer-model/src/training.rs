@@ -9,11 +9,12 @@
 //!
 //! A group is read for the last time before its gradient is done, so a ledger may change it at once.
 
-use reformer_reversible::SequenceError;
+use reformer_reversible::{SequenceError, Streams};
 use reformer_tensor::Cpu;
 
 use crate::batch::LossReport;
 use crate::error::Result;
+use crate::gradient_stream::GradientStream;
 use crate::parameters::{Group, Parameters};
 use crate::run::Run;
 
@@ -120,7 +121,9 @@ pub(crate) fn pass(cpu: &Cpu, run: &Run<'_>, scale: f32, ledger: &mut dyn Ledger
     let mut streams = run.embed(ledger.parameters(), cpu);
     let mut saved = run.sequence(ledger.parameters()).forward(cpu, &mut streams)?;
 
-    let mut grads = streams.zeros_like();
+    let (tokens, width) = (streams.first.rows(), streams.first.cols());
+    let zeros = || GradientStream::zeros(run.gradient_streams(), tokens, width);
+    let mut grads = Streams { first: zeros(), second: zeros() };
     let mut words = ledger.room(0);
     let mut gradient = ledger.room(layers + 1);
     let head = run.head(ledger.parameters());

@@ -7,7 +7,7 @@ use models::{batch, distance, endless, fields, model};
 use proptest::prelude::*;
 use reformer_model::config::{ChunkWrap, Fields, Kind};
 use reformer_model::{Batch, LossReport, Model, Parameters, Pass};
-use reformer_tensor::{Address, Cpu, Purpose};
+use reformer_tensor::{Address, Cpu, Precision, Purpose};
 
 fn gradients(model: &Model, cpu: &Cpu, batch: &Batch, pass: &Pass) -> (LossReport, Parameters) {
     let scale = (1.0 / batch.weight()) as f32;
@@ -162,6 +162,20 @@ fn the_loss_does_not_depend_on_the_pieces_of_head_and_feed_forward() {
             assert!(distance(b, a) < 1e-4, "{name} with pieces {head}, {feed_forward}");
         }
     }
+}
+
+#[test]
+fn gradients_kept_in_bf16_point_the_same_way() {
+    let (model, batch, cpu) = (model(fields()), batch(2, 60, 12), Cpu::new(2).unwrap());
+    let (loss, exact) = gradients(&model, &cpu, &batch, &Pass::evaluation());
+    let narrow = Pass { gradient_streams: Precision::Bf16, ..Pass::evaluation() };
+    let (same_loss, rounded) = gradients(&model, &cpu, &batch, &narrow);
+    assert_eq!(loss, same_loss, "the forward pass knows nothing of it");
+    for ((name, _, a), (_, _, b)) in exact.iter().zip(rounded.iter()) {
+        assert!(distance(b, a) < 0.02, "{name}: {}", distance(b, a));
+    }
+    assert_ne!(exact, rounded);
+    assert_eq!(rounded, gradients(&model, &Cpu::single(), &batch, &narrow).1, "threads change nothing");
 }
 
 #[test]

@@ -46,18 +46,19 @@ impl<F, G> Coupling<F, G> {
     /// `(y1, y2) → (x1, x2)` and `(dy1, dy2) → (dx1, dx2)` in place; parameter gradients are added to `gradient`.
     ///
     /// After an error streams and gradients are of no use.
-    pub fn reverse_and_grad<C: ?Sized, A>(
+    pub fn reverse_and_grad<C: ?Sized, A, D>(
         &self,
         context: &C,
         streams: &mut Streams<A>,
         saved: &(F::Saved, G::Saved),
-        grads: &mut Streams<A>,
+        grads: &mut Streams<D>,
         gradient: &mut F::Gradient,
     ) -> Result<(), F::Error>
     where
         A: Activations,
-        F: Sublayer<C, Activations = A>,
-        G: Sublayer<C, Activations = A, Gradient = F::Gradient, Error = F::Error>,
+        D: Activations,
+        F: Sublayer<C, Activations = A, Differentials = D>,
+        G: Sublayer<C, Activations = A, Differentials = D, Gradient = F::Gradient, Error = F::Error>,
     {
         let Streams { first, second } = streams;
         let Streams { first: d_first, second: d_second } = grads;

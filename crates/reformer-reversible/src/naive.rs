@@ -27,8 +27,8 @@ pub fn backpropagate<C: ?Sized, A, F, G>(
 ) -> Result<Backpropagated<A, F::Gradient>, F::Error>
 where
     A: Activations + Clone,
-    F: Sublayer<C, Activations = A>,
-    G: Sublayer<C, Activations = A, Gradient = F::Gradient, Error = F::Error>,
+    F: Sublayer<C, Activations = A, Differentials = A>,
+    G: Sublayer<C, Activations = A, Differentials = A, Gradient = F::Gradient, Error = F::Error>,
 {
     let (mut x, mut kept) = (input, Vec::new());
     for Coupling { f, g } in blocks {

@@ -107,19 +107,20 @@ impl<F, G> Sequence<F, G> {
     /// # Panics
     /// If `saved` is not of as many blocks.
     #[track_caller]
-    pub fn reverse<C: ?Sized, A>(
+    pub fn reverse<C: ?Sized, A, D>(
         &self,
         context: &C,
         streams: &mut Streams<A>,
-        grads: &mut Streams<A>,
+        grads: &mut Streams<D>,
         mut saved: SavedBlocks<C, F, G>,
         mut zeros: impl FnMut(usize) -> F::Gradient,
         mut sink: impl FnMut(usize, F::Gradient) -> Result<(), F::Error>,
     ) -> Result<(), SequenceError<F::Error>>
     where
         A: Activations,
-        F: Sublayer<C, Activations = A>,
-        G: Sublayer<C, Activations = A, Gradient = F::Gradient, Error = F::Error>,
+        D: Activations,
+        F: Sublayer<C, Activations = A, Differentials = D>,
+        G: Sublayer<C, Activations = A, Differentials = D, Gradient = F::Gradient, Error = F::Error>,
     {
         assert_eq!(saved.len(), self.blocks.len(), "one saved decision per block");
         for (block, coupling) in self.blocks.iter().enumerate().rev() {
@@ -136,19 +137,20 @@ impl<F, G> Sequence<F, G> {
     /// # Panics
     /// If `saved` is not of as many blocks.
     #[track_caller]
-    pub fn reverse_and_update<C: ?Sized, A>(
+    pub fn reverse_and_update<C: ?Sized, A, D>(
         &mut self,
         context: &C,
         streams: &mut Streams<A>,
-        grads: &mut Streams<A>,
+        grads: &mut Streams<D>,
         mut saved: SavedBlocks<C, F, G>,
         mut zeros: impl FnMut(usize) -> F::Gradient,
         mut update: impl FnMut(usize, &mut Coupling<F, G>, F::Gradient) -> Result<(), F::Error>,
     ) -> Result<(), SequenceError<F::Error>>
     where
         A: Activations,
-        F: Sublayer<C, Activations = A>,
-        G: Sublayer<C, Activations = A, Gradient = F::Gradient, Error = F::Error>,
+        D: Activations,
+        F: Sublayer<C, Activations = A, Differentials = D>,
+        G: Sublayer<C, Activations = A, Differentials = D, Gradient = F::Gradient, Error = F::Error>,
     {
         assert_eq!(saved.len(), self.blocks.len(), "one saved decision per block");
         for (block, coupling) in self.blocks.iter_mut().enumerate().rev() {
@@ -178,18 +180,19 @@ impl<F, G> Sequence<F, G> {
 }
 
 /// One block backwards; its gradient comes back filled.
-fn step_back<C: ?Sized, A, F, G>(
+fn step_back<C: ?Sized, A, D, F, G>(
     context: &C,
     (block, coupling): (usize, &Coupling<F, G>),
     streams: &mut Streams<A>,
     decided: &(F::Saved, G::Saved),
-    grads: &mut Streams<A>,
+    grads: &mut Streams<D>,
     mut gradient: F::Gradient,
 ) -> Result<F::Gradient, SequenceError<F::Error>>
 where
     A: Activations,
-    F: Sublayer<C, Activations = A>,
-    G: Sublayer<C, Activations = A, Gradient = F::Gradient, Error = F::Error>,
+    D: Activations,
+    F: Sublayer<C, Activations = A, Differentials = D>,
+    G: Sublayer<C, Activations = A, Differentials = D, Gradient = F::Gradient, Error = F::Error>,
 {
     coupling
         .reverse_and_grad(context, streams, decided, grads, &mut gradient)

@@ -14,6 +14,9 @@ use crate::activations::Activations;
 pub trait Sublayer<C: ?Sized> {
     /// The buffers it works on.
     type Activations: Activations;
+    /// The buffers of gradients, usually of the same type: gradients may be kept in fewer bits, since nothing has to be
+    /// restored from them.
+    type Differentials: Activations;
     /// What the forward pass decided and the reverse pass must know; `()` if nothing.
     type Saved;
     /// Where parameter gradients are added up, for the whole block.
@@ -38,8 +41,8 @@ pub trait Sublayer<C: ?Sized> {
         x: &Self::Activations,
         saved: &Self::Saved,
         y: &mut Self::Activations,
-        dy: &Self::Activations,
-        dx: &mut Self::Activations,
+        dy: &Self::Differentials,
+        dx: &mut Self::Differentials,
         gradient: &mut Self::Gradient,
     ) -> Result<(), Self::Error>;
 }

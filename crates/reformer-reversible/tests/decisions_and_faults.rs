@@ -22,6 +22,7 @@ impl Gate {
 
 impl Sublayer<()> for Gate {
     type Activations = Matrix<f64>;
+    type Differentials = Matrix<f64>;
     type Saved = Vec<bool>;
     type Gradient = f64;
     type Error = Broken;

@@ -65,6 +65,7 @@ struct Metered(Dense<f64>);
 
 impl Sublayer<()> for Metered {
     type Activations = Counted;
+    type Differentials = Counted;
     type Saved = ();
     type Gradient = Gradients<f64>;
     type Error = Infallible;

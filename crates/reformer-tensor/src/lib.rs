@@ -36,6 +36,7 @@ pub mod embedding;
 pub mod layer_norm;
 mod matrix;
 pub mod naive;
+pub mod narrow;
 mod panels;
 mod precision;
 mod product;

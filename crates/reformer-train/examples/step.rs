@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release -p reformer-train --example step -- LEN [key=value…]
 //!   rows=1 d=512 layers=6 ff=2048 heads=8 vocab=256 rounds=2 kinds=lsh[,local,full] threads=2 steps=3
-//!   optimizer=adamw|adafactor in_backward=false clip=1 parts=0 dtype=f32|bf16 piece=0
+//!   optimizer=adamw|adafactor in_backward=false clip=1 parts=0 dtype=f32|bf16 gradient_streams=f32|bf16 piece=0
 //! ```
 //!
 //! Prints the median of the steps after one to warm up, tokens a second, the share of the roofline (every operation of
@@ -18,7 +18,7 @@ use reformer_model::config::{Config, Fields, Kind};
 use reformer_model::flops::{PartFlops, flops_by_part, flops_per_token};
 use reformer_model::memory::{MemoryEstimate, Setup};
 use reformer_model::sublayer::{Shape, Sublayer};
-use reformer_model::{Batch, Model, Pass};
+use reformer_model::{Batch, GradientStream, Model, Pass};
 use reformer_tensor::{Address, Cpu, Matrix, Purpose};
 use reformer_train::{Learner, Recipe};
 
@@ -60,6 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         axial_pos_embds_dim: vec![d / 4, d - d / 4],
         ..Fields::paper()
     })?;
+    let gradient_streams = given.get("gradient_streams").map_or("f32", String::as_str).parse()?;
     let optimizer = given.get("optimizer").map_or("adamw", String::as_str);
     let in_backward = given.get("in_backward").map_or("false", String::as_str);
     let sets = [
@@ -84,7 +85,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut seconds = Vec::new();
     for step in 0..=steps as u64 {
         let start = Instant::now();
-        let report = learner.step(&cpu, &[(batch.clone(), Pass::training(1, step))], 1e-3)?;
+        let pass = Pass { gradient_streams, ..Pass::training(1, step) };
+        let report = learner.step(&cpu, &[(batch.clone(), pass)], 1e-3)?;
         let took = start.elapsed().as_secs_f64();
         println!(
             "step {step}: {took:.3} s, loss {:.4}, norm {:.4}",
@@ -105,8 +107,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         100.0 * flops / median / roof,
         roof * tokens / flops
     );
-    let setup =
-        Setup { in_backward: recipe.in_backward, ..Setup::trainer(if optimizer == "adamw" { 8 } else { 0 }) };
+    let setup = Setup {
+        in_backward: recipe.in_backward,
+        gradient_streams,
+        ..Setup::trainer(if optimizer == "adamw" { 8 } else { 0 })
+    };
     let estimate = MemoryEstimate::of(&config, rows, len, &setup);
     for (part, bytes) in estimate.parts() {
         println!("{part:22} {:9.1} MB", bytes as f64 / 1e6);
@@ -136,7 +141,8 @@ fn parts(
         Address::new(seed, Purpose::Test).fill_normal(x.as_mut_slice());
         x
     };
-    let (x, mut y, dy, mut dx) = (stream(1), stream(2), stream(3), stream(4));
+    let (x, mut y) = (stream(1), stream(2));
+    let (dy, mut dx): (GradientStream, GradientStream) = (stream(3).into(), stream(4).into());
     let mut gradient = model.parameters().group(1).zeros_like();
     let flops = |names: &[&str], times: &dyn Fn(&PartFlops) -> usize| {
         let parts = flops_by_part(config, len).into_iter().filter(|p| names.contains(&p.part));

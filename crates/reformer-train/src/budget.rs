@@ -110,7 +110,11 @@ fn setup(recipe: &Recipe) -> Setup {
         // A row and a column a matrix.
         OptimizerKind::Adafactor => 0,
     };
-    Setup { in_backward: recipe.optimizer.in_backward, ..Setup::trainer(bytes) }
+    Setup {
+        in_backward: recipe.optimizer.in_backward,
+        gradient_streams: recipe.gradient_streams.precision(),
+        ..Setup::trainer(bytes)
+    }
 }
 
 /// Operations with every LSH layer on its exact path.

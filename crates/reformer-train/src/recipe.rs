@@ -102,6 +102,8 @@ pub struct Recipe {
     pub seed: u64,
     /// Number type of the products' operands.
     pub dtype: Dtype,
+    /// Number type in which the streams' gradients are kept; bf16 takes a quarter off a long row's memory.
+    pub gradient_streams: Dtype,
     /// Forward and backward passes of an optimizer step.
     pub accumulate: usize,
     /// Steps between step events in the metrics file.
@@ -150,7 +152,8 @@ impl Recipe {
             steps,
             learning_rate: doc.number("learning_rate", 1e-3, 0.0, 1e3)?,
             seed: doc.count("seed", 1, 0)?,
-            dtype: Dtype::read(doc)?,
+            dtype: Dtype::read(doc, "dtype")?,
+            gradient_streams: Dtype::read(doc, "gradient_streams")?,
             accumulate: doc.size("accumulate", 1, 1)?,
             log_every: doc.count("log_every", 1, 1)?,
             eval_every: doc.count("eval_every", 500, 0)?,

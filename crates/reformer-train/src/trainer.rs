@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use reformer_lsh::Rotations;
 use reformer_model::{Batch, Kind, LossReport, Model, Pass};
-use reformer_tensor::{Address, Cpu, Purpose};
+use reformer_tensor::{Address, Cpu, Precision, Purpose};
 
 use crate::error::TrainError;
 use crate::learner::Learner;
@@ -25,6 +25,7 @@ pub struct Trainer {
     schedule: Schedule,
     seed: u64,
     accumulate: usize,
+    gradient_streams: Precision,
     resample: bool,
 }
 
@@ -49,6 +50,7 @@ impl Trainer {
             schedule: Schedule::new(recipe),
             seed: recipe.seed,
             accumulate: recipe.accumulate,
+            gradient_streams: recipe.gradient_streams.precision(),
             resample: recipe.model.resample_rotations,
             cpu,
             packer,
@@ -108,7 +110,7 @@ impl Trainer {
 
     fn pass(&self, number: u64) -> Pass {
         // Batches of one step must not share their dropout masks, so the address is the batch's.
-        let pass = Pass::training(self.seed, number);
+        let pass = Pass { gradient_streams: self.gradient_streams, ..Pass::training(self.seed, number) };
         if self.resample { Pass { rotations: Some(self.rotations(number)), ..pass } } else { pass }
     }
 

@@ -21,6 +21,7 @@ use reformer_tensor::{
 use crate::batch::Pass;
 use crate::config::Config;
 use crate::error::ModelError;
+use crate::gradient_stream::GradientStream;
 use crate::parameters::{Group, attention_tensors};
 
 /// Tensors after those of attention.
@@ -145,6 +146,7 @@ impl<'a> FeedForward<'a> {
 
 impl Sublayer<Cpu> for FeedForward<'_> {
     type Activations = Matrix;
+    type Differentials = GradientStream;
     type Saved = ();
     type Gradient = Group;
     type Error = ModelError;
@@ -175,8 +177,8 @@ impl Sublayer<Cpu> for FeedForward<'_> {
         x: &Matrix,
         (): &(),
         y: &mut Matrix,
-        dy: &Matrix,
-        dx: &mut Matrix,
+        dy: &GradientStream,
+        dx: &mut GradientStream,
         gradient: &mut Group,
     ) -> Result<(), ModelError> {
         let (h, f) = (x.cols(), self.config.feed_forward_size);
@@ -192,7 +194,8 @@ impl Sublayer<Cpu> for FeedForward<'_> {
             self.output(cpu, p, a.view(), t.view_mut());
             elementwise::sub_assign(cpu, &mut y.as_mut_slice()[start * h..end * h], t.as_slice());
 
-            let mut dt = dy.view().rows_range(start..end);
+            let dy = dy.read(cpu, start..end);
+            let mut dt = dy.view();
             if self.drop.is_some() {
                 t.view_mut().copy_from(dt);
                 self.drop_output(cpu, p, t.view_mut());
@@ -210,9 +213,9 @@ impl Sublayer<Cpu> for FeedForward<'_> {
 
             let places = [self.place(GAMMA), self.place(BETA)];
             let [dgamma, dbeta] = gradient.get_disjoint_mut(places).expect("tensors do not overlap");
-            let mut dx = dx.view_mut();
-            let dx = dx.rows_range_mut(start..end);
-            layer_norm::backward(cpu, x, self.weight(GAMMA), self.eps(), t.view(), dx, dgamma, dbeta);
+            dx.update(cpu, start..end, |dx| {
+                layer_norm::backward(cpu, x, self.weight(GAMMA), self.eps(), t.view(), dx, dgamma, dbeta);
+            });
         }
         Ok(())
     }

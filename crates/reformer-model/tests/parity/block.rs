@@ -5,7 +5,7 @@ use std::sync::Arc;
 use reformer_lsh::BucketCount;
 use reformer_model::config::{Buckets, ChunkWrap, Config, Fields, KeyNormKind, Kind};
 use reformer_model::sublayer::Shape;
-use reformer_model::{Group, Model, Pass};
+use reformer_model::{GradientStream, Group, Model, Pass};
 use reformer_reversible::Streams;
 use reformer_tensor::{Cpu, Matrix};
 
@@ -36,12 +36,17 @@ fn run(
     let cpu = Cpu::single();
     let text = |e: reformer_model::ModelError| e.to_string();
     let block = model.block(0, Shape { rows, len, mask: None }, pass).map_err(text)?;
-    let (mut streams, mut grads) = (x, dy);
+    let mut streams = x;
+    let mut grads = Streams { first: dy.first.into(), second: dy.second.into() };
     let saved = block.forward(&cpu, &mut streams).map_err(text)?;
     let y = streams.clone();
     let mut gradient = model.parameters().group(1).zeros_like();
     block.reverse_and_grad(&cpu, &mut streams, &saved, &mut grads, &mut gradient).map_err(text)?;
-    Ok(Outcome { y, restored: streams, dx: grads, gradient })
+    let dx = Streams {
+        first: GradientStream::into_matrix(grads.first),
+        second: GradientStream::into_matrix(grads.second),
+    };
+    Ok(Outcome { y, restored: streams, dx, gradient })
 }
 
 fn matrix(tensors: &Tensors, name: &str) -> Result<Matrix, String> {

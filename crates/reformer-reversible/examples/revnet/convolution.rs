@@ -114,6 +114,7 @@ fn relu(x: &Matrix) -> Matrix {
 
 impl Sublayer<Cpu> for Residual {
     type Activations = Matrix;
+    type Differentials = Matrix;
     type Saved = ();
     type Gradient = BlockGradient;
     type Error = Infallible;

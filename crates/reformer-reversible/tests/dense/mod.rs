@@ -67,6 +67,7 @@ impl<T: Real> Dense<T> {
 
 impl<T: Real> Sublayer<()> for Dense<T> {
     type Activations = Matrix<T>;
+    type Differentials = Matrix<T>;
     type Saved = ();
     type Gradient = Gradients<T>;
     type Error = Infallible;

@@ -10,19 +10,19 @@ use serde::Serialize;
 use super::RecipeError;
 use super::document::Document;
 
-/// In which numbers products are computed; parameters, sums and the optimizer are `f32` in any case.
+/// A number type: of the products' operands, of kept gradients. Parameters, sums and the optimizer are `f32` in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
     /// 32-bit floats.
     F32,
-    /// Operands rounded to bf16, where the processor has such products.
+    /// Rounded to bf16 (products: where the processor has them).
     Bf16,
 }
 
 impl Dtype {
-    pub(super) fn read(doc: &mut Document) -> Result<Self, RecipeError> {
-        doc.choice("dtype", Self::F32, &[("f32", Self::F32), ("bf16", Self::Bf16)])
+    pub(super) fn read(doc: &mut Document, key: &str) -> Result<Self, RecipeError> {
+        doc.choice(key, Self::F32, &[("f32", Self::F32), ("bf16", Self::Bf16)])
     }
 
     /// What the engine is told.

