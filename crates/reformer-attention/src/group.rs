@@ -18,9 +18,10 @@ use reformer_tensor::tile::packed::{by_columns, by_panels, by_rows};
 use reformer_tensor::{Lease, View, ViewMut, Workspace};
 
 use crate::band::{Band, Known};
+use crate::fold::fold;
 use crate::key::{copy, doubts};
 use crate::mask::NOBODY;
-use crate::softmax::{GROUP, KnownRows, Rule, fold, softmax, softmax_backward};
+use crate::softmax::{GROUP, KnownRows, Rule, softmax, softmax_backward};
 use crate::weights::{Meeting, QuerySide};
 use crate::window::{Codes, SlotGradients, Window};
 

@@ -132,7 +132,7 @@ pub(crate) struct AttentionBench {
     /// Tokens of a chunk (LSH and local); a chunk sees itself and the one before
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) chunk_length: usize,
-    /// Buckets of a round, or the factors of their number [default: 2·length/chunk, factored above 128]
+    /// Buckets of a round, or the factors of their number [default: 2·length/chunk, in small factors above 128]
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     pub(crate) num_buckets: Vec<usize>,
     /// Sequences
@@ -166,7 +166,7 @@ pub(crate) struct HashBench {
     /// Rounds
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "2")]
     pub(crate) num_hashes: Vec<usize>,
-    /// Buckets of a round, or the factors of their number [default: 2·length/chunk, factored above 128]
+    /// Buckets of a round, or the factors of their number [default: 2·length/chunk, in small factors above 128]
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     pub(crate) num_buckets: Vec<usize>,
     /// The chunk that the default number of buckets is made for

@@ -94,6 +94,12 @@ mod x86 {
         add: bool,
     ) {
         let mut acc = [[_mm512_setzero_ps(); 2]; ROWS];
+        // The block of `c` is wanted at the end, when `k` has run: asked for now, it is there.
+        for i in 0..to.rows {
+            let row = to.at.wrapping_add(i * to.stride);
+            _mm_prefetch::<_MM_HINT_T0>(row.cast());
+            _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(to.cols - 1).cast());
+        }
         // SAFETY: as the caller promises; masked lanes are not accessed.
         unsafe {
             for p in 0..pairs {

@@ -3,6 +3,7 @@
 //! Shapes that have to fit together are chosen here: the axial shape covers `max_positions`, bucket counts are even,
 //! the layer pattern repeats to `layers` entries.
 
+use reformer_lsh::BucketCount;
 use reformer_model::config::{Buckets, Config, Fields, Kind, PositionKind, TokenIds};
 use serde::Serialize;
 
@@ -222,14 +223,10 @@ fn layers(doc: &mut Document) -> Result<Vec<String>, RecipeError> {
     Ok(pattern.iter().cycle().take(count).cloned().collect())
 }
 
-/// A power of two near one bucket a chunk, in two factors from 512 on, where one rotation a bucket gets dear.
+/// A power of two near one bucket a chunk, in small factors where one rotation a bucket gets dear.
 fn automatic_buckets(length: usize, chunk_length: usize) -> Vec<usize> {
-    let buckets = length.div_ceil(chunk_length).next_power_of_two().max(2);
-    if buckets < 512 {
-        return vec![buckets];
-    }
-    let first = 1 << (buckets.trailing_zeros() / 2);
-    vec![first, buckets / first]
+    let power = length.div_ceil(chunk_length).next_power_of_two().ilog2();
+    BucketCount::balanced(power).factors().to_vec()
 }
 
 /// The axial tables' factors, nearest to square, and their widths.

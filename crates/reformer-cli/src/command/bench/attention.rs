@@ -13,7 +13,7 @@ use reformer::tensor::{Cpu, Matrix};
 use serde_json::json;
 
 use super::report::{Bench, Result};
-use super::{fits, normal, positive, touched};
+use super::{automatic_buckets, fits, normal, positive, touched};
 use crate::args::bench::{AttentionBench, DtypeChoice, KindChoice, PassChoice, SemanticsChoice};
 use crate::exit::usage;
 use crate::number;
@@ -67,7 +67,7 @@ pub(super) fn run(args: &AttentionBench, bench: &mut Bench<'_>) -> anyhow::Resul
 
 fn buckets_of(args: &AttentionBench, length: usize) -> anyhow::Result<BucketCount> {
     Ok(match &args.num_buckets[..] {
-        [] => BucketCount::automatic(length, args.chunk_length, None)?,
+        [] => automatic_buckets(length, args.chunk_length, args.semantics)?,
         factors => BucketCount::new(factors)?,
     })
 }

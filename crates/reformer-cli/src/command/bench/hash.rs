@@ -7,8 +7,8 @@ use reformer::lsh::{BucketCount, Rotations, hash_vectors, sort_buckets};
 use serde_json::json;
 
 use super::report::{Bench, Result};
-use super::{fits, normal, positive};
-use crate::args::bench::HashBench;
+use super::{automatic_buckets, fits, normal, positive};
+use crate::args::bench::{HashBench, SemanticsChoice};
 use crate::exit::usage;
 use crate::number;
 
@@ -30,10 +30,9 @@ pub(super) fn run(args: &HashBench, bench: &mut Bench<'_>) -> anyhow::Result<()>
 
 fn measure(args: &HashBench, bench: &mut Bench<'_>, length: usize, num_hashes: usize) -> anyhow::Result<()> {
     let count = match &args.num_buckets[..] {
-        [] => BucketCount::automatic(length, args.chunk_length, None),
-        factors => BucketCount::new(factors),
+        [] => automatic_buckets(length, args.chunk_length, SemanticsChoice::Paper)?,
+        factors => BucketCount::new(factors).map_err(usage)?,
     };
-    let count = count.map_err(usage)?;
     let case = bench.begin();
     let x = normal(bench.seed, 0, length, args.head_dim);
     let rotations = Rotations::draw(bench.seed, 0, 0, args.head_dim, num_hashes, &count)?;

@@ -29,10 +29,11 @@ mod train;
 
 use std::process::ExitCode;
 
+use reformer::lsh::BucketCount;
 use reformer::tensor::{Address, Matrix, Purpose};
 
 use crate::args::Global;
-use crate::args::bench::BenchCommand;
+use crate::args::bench::{BenchCommand, SemanticsChoice};
 use crate::exit::usage;
 use crate::terminal::Terminal;
 use crate::{number, resident};
@@ -72,6 +73,14 @@ fn fits(what: &str, bytes: f64, lower: &str) -> anyhow::Result<()> {
         "{what} needs about {needed}, and this machine has {} free: lower {lower}",
         number::bytes(free)
     )))
+}
+
+/// Buckets of a round where none are given: Hugging Face's number for the length, for the paper's semantics in small
+/// factors.
+fn automatic_buckets(length: usize, chunk: usize, semantics: SemanticsChoice) -> anyhow::Result<BucketCount> {
+    let count = BucketCount::automatic(length, chunk, None).map_err(usage)?;
+    let ours = semantics == SemanticsChoice::Paper;
+    Ok(if ours { BucketCount::balanced(count.total().ilog2()) } else { count })
 }
 
 /// A matrix of standard normal numbers.

@@ -1,10 +1,10 @@
 //! A model's shape as typed, made a checked configuration.
 
-use reformer::model::config::{ChunkWrap, Fields, KeyNormKind, PositionKind};
+use reformer::model::config::{Buckets, ChunkWrap, Fields, KeyNormKind, PositionKind};
 use reformer::model::{Config, Kind};
 use serde_json::{Value, json};
 
-use super::{fits, positive};
+use super::{automatic_buckets, fits, positive};
 use crate::args::bench::{KindChoice, ModelShape, SemanticsChoice};
 use crate::exit::usage;
 
@@ -39,6 +39,7 @@ pub(super) fn config(shape: &ModelShape, length: usize) -> anyhow::Result<Config
         KindChoice::Local => Kind::Local,
         KindChoice::Full => Kind::Full,
     };
+    let buckets = automatic_buckets(length, shape.chunk_length, shape.semantics)?;
     let mut fields = Fields {
         vocab_size: shape.vocab,
         pad_token_id: Some(0),
@@ -49,6 +50,7 @@ pub(super) fn config(shape: &ModelShape, length: usize) -> anyhow::Result<Config
         feed_forward_size: ff,
         attn_layers: shape.kinds.iter().map(kind).cycle().take(shape.layers).collect(),
         num_hashes: shape.num_hashes,
+        num_buckets: Some(Buckets::Factored(buckets.factors().to_vec())),
         lsh_attn_chunk_length: shape.chunk_length,
         local_attn_chunk_length: shape.chunk_length,
         position_embedding_type: Some(PositionKind::Axial),
