@@ -123,9 +123,10 @@ pub(crate) struct TrainArgs {
 }
 
 /// Exact or hashed attention.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AttentionChoice {
     /// As the model was trained.
+    #[default]
     Lsh,
     /// Every LSH layer attends exactly.
     Full,
@@ -188,6 +189,9 @@ pub(crate) struct SamplingArgs {
     /// Tokens that the penalties look back on; 0 is all [default: 64]
     #[arg(long, visible_alias = "repeat_last_n", value_name = "N")]
     pub(crate) repeat_last_n: Option<usize>,
+    /// Added to the logits of tokens, a JSON object: '{"42": -100}' forbids one, 100 demands it
+    #[arg(long, visible_alias = "logit_bias", value_name = "JSON")]
+    pub(crate) logit_bias: Option<String>,
     /// The most tokens to generate [default: 512]
     #[arg(long, visible_alias = "max_tokens", value_name = "N")]
     pub(crate) max_tokens: Option<usize>,
@@ -209,6 +213,9 @@ pub(crate) struct DecodingArgs {
     /// Number type of remembered keys and values: bf16 halves the memory of a long context
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub(crate) cache: NumberChoice,
+    /// What LSH layers attend to: the query's buckets, or everything (exact, slower with every token)
+    #[arg(long, value_name = "KIND", default_value = "lsh")]
+    pub(crate) attention: AttentionChoice,
 }
 
 /// A number type.

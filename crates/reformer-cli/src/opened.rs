@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use reformer::model::{DecodeOptions, Model, Packed, Storage};
+use reformer::model::{DecodeOptions, Kind, Model, Packed, Storage};
 use reformer::tensor::Cpu;
 use reformer::text::Tokenizer;
 
-use crate::args::{DecodingArgs, Global, NumberChoice};
+use crate::args::{AttentionChoice, DecodingArgs, Global, NumberChoice};
 use crate::exit::usage;
 use crate::number;
 use crate::terminal::Terminal;
@@ -77,13 +77,18 @@ pub(crate) fn pack(model: &mut Model, weights: NumberChoice) -> Option<Packed> {
     (weights == NumberChoice::Bf16).then(|| model.pack_bf16())
 }
 
-/// How decode states remember.
+/// What LSH layers compute instead, if anything.
+pub(crate) fn attention(choice: AttentionChoice) -> Option<Kind> {
+    (choice == AttentionChoice::Full).then_some(Kind::Full)
+}
+
+/// How decode states remember, and what they attend to.
 pub(crate) fn decode_options(decoding: DecodingArgs) -> DecodeOptions {
     let storage = match decoding.cache {
         NumberChoice::F32 => Storage::F32,
         NumberChoice::Bf16 => Storage::Bf16,
     };
-    DecodeOptions { storage, ..DecodeOptions::default() }
+    DecodeOptions { storage, attention: attention(decoding.attention), ..DecodeOptions::default() }
 }
 
 impl Opened {

@@ -46,6 +46,9 @@ pub(crate) fn resolve(folder: &Path, typed: &SamplingArgs, seed: Option<u64>) ->
     if !typed.stop.is_empty() {
         sampling.stop.clone_from(&typed.stop);
     }
+    if let Some(bias) = &typed.logit_bias {
+        set(&mut sampling, "logit_bias", bias).map_err(usage)?;
+    }
     if let Some(seed) = seed {
         sampling.seed = seed;
     }

@@ -73,8 +73,7 @@ pub fn evaluate(
     options: &EvalOptions,
 ) -> Result<EvalReport, TrainError> {
     let form = options.form.unwrap_or_else(|| tokenizer.form());
-    let mut corpus = Corpus::encode(tokenizer, dialogues, form, Weighting::ALL, "evaluation")?;
-    corpus.truncate(options.max_tokens);
+    let corpus = Corpus::encode(tokenizer, dialogues, form, Weighting::ALL, "evaluation")?;
     let opening = tokenizer.end_token().unwrap_or_else(|| tokenizer.pad_token());
     let report = evaluate_corpus(cpu, model, &corpus, opening, options, &mut |_| true)?;
     Ok(report.expect("nobody stopped it"))
@@ -90,7 +89,7 @@ pub fn evaluate_corpus(
     options: &EvalOptions,
     proceed: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Option<EvalReport>, TrainError> {
-    let tokens = corpus.tokens();
+    let (tokens, bytes) = corpus.beginning(options.max_tokens);
     let windows = windows(tokens.len(), options.len.max(1), options.stride.unwrap_or(options.len));
     let pass = Pass { num_hashes: options.num_hashes, attention: options.attention, ..Pass::evaluation() };
     let mut total = LossReport::default();
@@ -109,10 +108,10 @@ pub fn evaluate_corpus(
     Ok(Some(EvalReport {
         loss,
         perplexity: loss.exp(),
-        bits_per_byte: total.loss / std::f64::consts::LN_2 / corpus.text_bytes().max(1) as f64,
+        bits_per_byte: total.loss / std::f64::consts::LN_2 / bytes.max(1) as f64,
         accuracy: total.correct / total.weight,
         tokens: tokens.len(),
-        bytes: corpus.text_bytes(),
+        bytes,
     }))
 }
 

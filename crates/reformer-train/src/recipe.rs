@@ -110,7 +110,7 @@ pub struct Recipe {
     pub log_every: u64,
     /// Steps between evaluations, 0 = only at the end.
     pub eval_every: u64,
-    /// Validation tokens of an evaluation, 0 = all.
+    /// Validation tokens of an evaluation, whole dialogues, always the same first ones; 0 = all.
     pub eval_tokens: usize,
     /// Steps between checkpoints, 0 = only at evaluations and the end.
     pub save_every: u64,

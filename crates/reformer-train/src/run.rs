@@ -333,8 +333,8 @@ impl<'a> Run<'a> {
 
     /// Evaluates the saved step; false if the wish to stop came in between.
     fn evaluate(&mut self) -> Result<bool, TrainError> {
-        let last = self.state.step == self.recipe.steps;
-        let max_tokens = if last { 0 } else { self.recipe.eval_tokens };
+        // The same tokens every time, the last included: `best` compares the losses.
+        let max_tokens = self.recipe.eval_tokens;
         let options =
             EvalOptions { rows: self.recipe.batch, max_tokens, ..EvalOptions::rows_of(self.recipe.length) };
         let Prepared { trainer, valid, opening, .. } = &self.prepared;

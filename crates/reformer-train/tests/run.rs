@@ -110,6 +110,25 @@ fn a_run_learns_and_leaves_a_complete_directory() {
 }
 
 #[test]
+fn every_evaluation_measures_the_tokens_asked_for() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let measured = |eval_tokens| {
+        let recipe = Recipe { eval_tokens, ..recipe(folder.path(), "") };
+        let told = go(&recipe, &folder.path().join(eval_tokens.to_string()), Resume::Fresh, 1, None);
+        told.outcome.expect("it trains");
+        let tokens = told.events.iter().filter_map(|event| match event {
+            Event::Eval { report, .. } => Some(report.tokens),
+            _ => None,
+        });
+        tokens.collect::<Vec<_>>()
+    };
+    let (some, all) = (measured(100), measured(0));
+    assert_eq!((some.len(), all.len()), (3, 3));
+    assert!(some.iter().all(|&tokens| (100..300).contains(&tokens)), "{some:?}");
+    assert!(all.iter().all(|&tokens| tokens == all[0] && tokens > 1000), "{all:?}");
+}
+
+#[test]
 fn the_result_does_not_depend_on_the_number_of_threads() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let recipe = recipe(folder.path(), "");

@@ -4,14 +4,13 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use reformer::model::Kind;
 use reformer::text::{Dialogue, read_dialogues};
 use reformer::train::{
     CompareOptions, EvalOptions, EvalReport, RECIPE, compare_steps, evaluate, recipe_of_run,
 };
 use serde::Serialize;
 
-use crate::args::{AttentionChoice, EvalArgs, Global};
+use crate::args::{EvalArgs, Global};
 use crate::exit::usage;
 use crate::opened::{self, Opened};
 use crate::terminal::Terminal;
@@ -39,10 +38,7 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
     let packed = opened::pack(&mut opened.model, args.weights);
     let dialogues = read_dialogues(&args.data, None)?;
     let length = length(&opened, args.length)?;
-    let attention = match args.attention {
-        AttentionChoice::Lsh => None,
-        AttentionChoice::Full => Some(Kind::Full),
-    };
+    let attention = opened::attention(args.attention);
     if let Some(rows) = args.decode {
         let options = CompareOptions {
             len: length,

@@ -46,7 +46,7 @@ pub(crate) enum Show {
 pub(crate) const TABLE: [(&str, &str, &str); 12] = [
     ("/help", "", "this list"),
     ("/new", "", "start over, under the same system prompt"),
-    ("/system", "[TEXT]", "show or change the system prompt (`/system none` removes it) and start over"),
+    ("/system", "[TEXT]", "show or change (`none`: drop) the system prompt, and start over"),
     ("/set", "[KEY VALUE]", "show or change a sampling setting, for example `/set temperature 0.5`"),
     ("/show", "[conversation|settings|model]", "show the conversation, the settings or the model"),
     ("/edit", "[TEXT]", "write a message in $EDITOR and send it; an empty one sends nothing"),

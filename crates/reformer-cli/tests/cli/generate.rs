@@ -23,6 +23,7 @@ fn json_is_one_object_with_text_tokens_finish_and_stats() {
     let done: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert!(done["text"].is_string());
     assert!(done["ids"].as_array().unwrap().len() <= 7);
+    assert!(done["stats"]["decode_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{done}");
     assert!(["stop", "length"].contains(&done["finish"].as_str().unwrap()), "{done}");
 }
 
@@ -206,4 +207,28 @@ fn bf16_weights_and_cache_generate_too() {
     let output = run(&args);
     assert_done(&output);
     assert!(stdout(&output).starts_with("I need a"));
+}
+
+#[test]
+fn exact_attention_generates_and_never_from_a_hashed_prompt() {
+    let folder = crate::fixture::folder();
+    let cache = folder.path().join("hashed.state");
+    let model = tiny();
+    let exact = ["generate", &model, "-p", "I need a train", "--max-tokens", "8", "--attention", "full"];
+    assert_done(&run(&exact));
+    let cached = ["--prompt-cache", cache.to_str().unwrap()];
+    assert_done(&run(&[&exact[..6], &cached[..]].concat()));
+    assert_fails(&run(&[&exact[..], &cached[..]].concat()), 1, &["hashed.state", "full"]);
+}
+
+#[test]
+fn a_logit_bias_demands_tokens_and_bad_ones_are_usage_errors() {
+    let biased =
+        |bias| run(&["generate", &tiny(), "-p", "a", "--max-tokens", "3", "--json", "--logit-bias", bias]);
+    let output = biased(r#"{"5": 100}"#);
+    assert_done(&output);
+    let done: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(done["ids"], serde_json::json!([5, 5, 5]));
+    assert_fails(&biased("{5}"), 2, &["logit_bias must be an object", "{5}"]);
+    assert_fails(&biased(r#"{"5": 1e40}"#), 2, &["logit_bias"]);
 }

@@ -94,14 +94,11 @@ impl Corpus {
         self.bytes[self.dialogues()]
     }
 
-    /// Keeps the first dialogues that hold `tokens` tokens together (0 = all of them).
-    pub fn truncate(&mut self, tokens: usize) {
+    /// The first dialogues that hold `tokens` tokens together (0 = all of them): their tokens and the bytes of their texts.
+    pub fn beginning(&self, tokens: usize) -> (&[u32], usize) {
         let keep = self.starts.iter().position(|&start| tokens > 0 && start >= tokens);
-        let Some(keep) = keep else { return };
-        self.starts.truncate(keep + 1);
-        self.bytes.truncate(keep + 1);
-        self.tokens.truncate(self.starts[keep]);
-        self.weights.truncate(self.starts[keep]);
+        let keep = keep.unwrap_or(self.dialogues());
+        (&self.tokens[..self.starts[keep]], self.bytes[keep])
     }
 
     /// All tokens, dialogue after dialogue in the file's order.

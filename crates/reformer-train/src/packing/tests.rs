@@ -141,15 +141,17 @@ fn a_corpus_without_tokens_or_without_weight_is_an_error() {
 }
 
 #[test]
-fn truncating_keeps_whole_dialogues_and_their_bytes() {
+fn a_beginning_is_of_whole_dialogues_with_their_bytes() {
     let tokenizer = Tokenizer::bytes();
-    let mut corpus = Corpus::encode(&tokenizer, &dialogues(&[3, 4, 5]), Form::Marks, Weighting::ALL, "test")
+    let corpus = Corpus::encode(&tokenizer, &dialogues(&[3, 4, 5]), Form::Marks, Weighting::ALL, "test")
         .expect("not empty");
     assert_eq!((corpus.len(), corpus.text_bytes()), (8 + 9 + 10, 5 + 6 + 7));
-    corpus.truncate(9);
-    assert_eq!((corpus.dialogues(), corpus.len(), corpus.text_bytes()), (2, 17, 11));
-    corpus.truncate(0);
-    assert_eq!(corpus.dialogues(), 2);
+    for (asked, expected) in
+        [(1, (8, 5)), (8, (8, 5)), (9, (17, 11)), (27, (27, 18)), (0, (27, 18)), (99, (27, 18))]
+    {
+        let (tokens, bytes) = corpus.beginning(asked);
+        assert_eq!((tokens.len(), bytes), expected, "{asked}");
+    }
 }
 
 #[test]
