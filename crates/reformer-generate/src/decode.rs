@@ -14,7 +14,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use reformer_model::{DecodeOptions, DecodeState, Decoder, Model, Packed};
+use reformer_model::{DecodeOptions, DecodeState, Decoder, Kind, Model, Packed};
 use reformer_tensor::Cpu;
 use reformer_text::Tokenizer;
 use serde::Serialize;
@@ -91,9 +91,25 @@ impl Cache {
         Ok(self.state.save(path, generator.decoder.model())?)
     }
 
-    /// Reads what [`Cache::save`] wrote.
+    /// Reads what [`Cache::save`] wrote, if it remembers and attends as the generator does.
     pub fn load(path: &Path, generator: &Generator<'_>) -> Result<Self> {
-        Ok(Self { state: DecodeState::load(path, generator.decoder.model())? })
+        let state = DecodeState::load(path, generator.decoder.model())?;
+        let same =
+            |a: &DecodeOptions, b: &DecodeOptions| (a.storage, a.attention) == (b.storage, b.attention);
+        let asked = generator.cache();
+        if same(state.options(), asked.state.options()) {
+            return Ok(Self { state });
+        }
+        let say = |options: &DecodeOptions| {
+            let full = options.attention == Some(Kind::Full);
+            let attention = if full { "full" } else { "the model's" };
+            format!("keys and values in {}, {attention} attention", options.storage.name())
+        };
+        Err(GenerateError::OtherState {
+            path: path.to_owned(),
+            got: say(state.options()),
+            expected: say(asked.state.options()),
+        })
     }
 }
 

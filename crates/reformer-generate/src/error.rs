@@ -50,6 +50,16 @@ pub enum GenerateError {
         /// Position in the sequence.
         position: usize,
     },
+    /// A saved state that remembers or attends in another way.
+    #[error("{}: a decode state of {got}, but {expected} is asked for; ask for the same, or make a new state", path.display())]
+    OtherState {
+        /// The state's file.
+        path: std::path::PathBuf,
+        /// What it holds.
+        got: String,
+        /// What was asked for.
+        expected: String,
+    },
     /// The tokenizer has no mark for the user's side.
     #[error(
         "this tokenizer has no role marks, so the model cannot play both sides; generate a reply with `chat`"

@@ -218,7 +218,13 @@ fn exact_attention_generates_and_never_from_a_hashed_prompt() {
     assert_done(&run(&exact));
     let cached = ["--prompt-cache", cache.to_str().unwrap()];
     assert_done(&run(&[&exact[..6], &cached[..]].concat()));
-    assert_fails(&run(&[&exact[..], &cached[..]].concat()), 1, &["hashed.state", "full"]);
+    assert_fails(
+        &run(&[&exact[..], &cached[..]].concat()),
+        1,
+        &["hashed.state", "full attention is asked for"],
+    );
+    let rounded = [&exact[..6], &cached[..], &["--cache", "bf16"]].concat();
+    assert_fails(&run(&rounded), 1, &["keys and values in f32", "keys and values in bf16"]);
 }
 
 #[test]
