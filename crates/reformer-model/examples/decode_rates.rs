@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use reformer_lsh::BucketCount;
 use reformer_model::config::{Buckets, ChunkWrap, Kind, PositionKind};
 use reformer_model::{Config, DecodeOptions, DecodeState, Decoder, Fields, Model, Storage};
 use reformer_tensor::{Cpu, Matrix};
@@ -30,9 +31,8 @@ fn config(
             _ => Kind::Lsh,
         })
         .collect();
-    // As many buckets as the longest context asks for, in two factors.
-    let buckets = (2 * longest / 64).next_power_of_two().max(4);
-    let low = 1 << (buckets.ilog2() / 2);
+    // As many buckets as the longest context asks for.
+    let buckets = BucketCount::balanced((2 * longest / 64).next_power_of_two().ilog2().max(2));
     let foreign = said("semantics", "paper") == "hugging_face";
     Ok(Config::check(Fields {
         vocab_size: 32_000,
@@ -42,7 +42,7 @@ fn config(
         feed_forward_size: 2048,
         attn_layers: kinds.into_iter().cycle().take(6).collect(),
         num_hashes: 2,
-        num_buckets: Some(Buckets::Factored(vec![low, buckets / low])),
+        num_buckets: Some(Buckets::Factored(buckets.factors().to_vec())),
         position_embedding_type: Some(PositionKind::Sinusoidal),
         lsh_same_bucket_only: !foreign,
         lsh_duplicate_correction: !foreign,

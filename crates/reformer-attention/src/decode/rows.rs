@@ -13,6 +13,7 @@
 
 use std::sync::Arc;
 
+use reformer_tensor::simd::prefetch;
 use reformer_tensor::{Bf16, Element, View, tile};
 
 use crate::config::Keys;
@@ -239,7 +240,10 @@ impl KeyValues {
         scores: &mut Vec<f32>,
         out: &mut [f32],
     ) {
-        let rows: Vec<&[E]> = candidates.map(|j| row(pages, self.dim, head, j as usize)).collect();
+        // In a long context every row is a miss of the caches: all are asked for before the first is read.
+        let asked = |row: &&[E]| prefetch(*row);
+        let rows = candidates.map(|j| row(pages, self.dim, head, j as usize)).inspect(asked);
+        let rows: Vec<&[E]> = rows.collect();
         scores.clear();
         scores.resize(rows.len(), 0.0);
         tile::gathered_dots(q, &rows, scores);

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use reformer::tensor::Precision;
 use reformer::text::{Dialogue, read_dialogues};
 use reformer::train::{
     CompareOptions, EvalOptions, EvalReport, RECIPE, compare_steps, evaluate, recipe_of_run,
@@ -36,6 +37,10 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
     }
     let mut opened = opened::open(&args.model, global, terminal)?;
     let packed = opened::pack(&mut opened.model, args.weights);
+    if packed.is_some() {
+        // As prompts are read then.
+        opened.cpu = opened.cpu.with_precision(Precision::Bf16);
+    }
     let dialogues = read_dialogues(&args.data, None)?;
     let length = length(&opened, args.length)?;
     let attention = opened::attention(args.attention);

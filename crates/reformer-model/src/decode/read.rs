@@ -18,7 +18,9 @@ use reformer_attention::BucketTable;
 use reformer_attention::decode::{Scratch, Step, full_step, local_step, lsh_step};
 use reformer_lsh::{Rotations, hash_one, hash_vectors};
 use reformer_reversible::{Streams, Sublayer};
-use reformer_tensor::{Cpu, LeasedMatrix, Matrix, View, ViewMut, activation, bias, elementwise, layer_norm};
+use reformer_tensor::{
+    Cpu, LeasedMatrix, Matrix, Precision, View, ViewMut, activation, bias, elementwise, layer_norm,
+};
 
 use super::weights::{BlockWeights, HeadWeights, Packed};
 use super::{DecodeOptions, DecodeState, kernel, keys};
@@ -32,7 +34,7 @@ use crate::run::{Run, check_rotations};
 use crate::sublayer::Kernel;
 
 /// Tokens of a prompt that the forward kernels read at once.
-pub const FIRST_PIECE: usize = 4096;
+pub const FIRST_PIECE: usize = 8192;
 /// Tokens that are read at once after others.
 pub const PIECE: usize = 1024;
 
@@ -175,6 +177,7 @@ impl<'m> Decoder<'m> {
         ids: &[u32],
         last: bool,
     ) -> Result<Option<Vec<f32>>> {
+        let cpu = &self.reading(cpu);
         cpu.threads.run(|| {
             if state.is_empty() && ids.len() > 1 {
                 let streams = match self.read_prompt(cpu, state, ids) {
@@ -192,6 +195,11 @@ impl<'m> Decoder<'m> {
             let streams = self.read_rows(cpu, &mut [Turn { state, ids }])?;
             Ok(last.then(|| self.logits(cpu, &streams, &[ids.len() - 1]).as_slice().to_vec()))
         })
+    }
+
+    /// Whoever packed the weights as `bf16` has prompts read in `bf16` products, twice as fast.
+    fn reading(&self, cpu: &Cpu) -> Cpu {
+        if self.packed.is_some() { cpu.with_precision(Precision::Bf16) } else { cpu.clone() }
     }
 
     fn read_turns(&self, cpu: &Cpu, mut turns: Vec<Turn<'_>>) -> Result<Matrix> {

@@ -1,8 +1,9 @@
 //! The weights as steps read them: matrices `[out, in]`, as trained or packed into fewer bytes.
 //!
 //! A step reads every weight once and does little with it, so it takes as long as memory needs to deliver the weights.
-//! Packing them as `bf16` halves that; it is done once, and the model's own matrices are rounded alike, so that prompts
-//! (which the forward kernels read in `f32`), steps and evaluation compute with the same numbers.
+//! Packing them as `bf16` halves that; it is done once, and the model's own matrices are rounded alike, so that prompts,
+//! steps and evaluation compute with the same numbers. Prompts round the other operand too, where the processor has `bf16`
+//! products; steps have nothing to gain from that.
 
 use std::ops::Range;
 

@@ -101,7 +101,8 @@ fn multiply_depth(
 ) {
     let n = c.cols();
     let pairs = depth.len().div_ceil(2);
-    let mut packed = cpu.workspace.take_u32(n.div_ceil(COLUMNS) * COLUMNS * pairs);
+    let stride = Right::panel_stride(pairs);
+    let mut packed = cpu.workspace.take_u32(n.div_ceil(COLUMNS) * stride);
     let right = match form {
         Form::RightTransposed => Right::by_columns(b.columns(depth.clone())),
         Form::Plain | Form::LeftTransposed => Right::by_rows(b.rows_range(depth.clone())),
@@ -110,7 +111,7 @@ fn multiply_depth(
         Form::LeftTransposed => Left::by_columns(a.rows_range(depth)),
         Form::Plain | Form::RightTransposed => Left::by_rows(a.columns(depth)),
     };
-    let panels = packed.chunks_mut(TOGETHER * COLUMNS * pairs).enumerate().collect();
+    let panels = packed.chunks_mut(TOGETHER * stride).enumerate().collect();
     cpu.threads.for_each(panels, |(i, to)| right.pack(i * TOGETHER * COLUMNS, pairs, to));
     let packed = &packed[..];
 
@@ -128,7 +129,7 @@ fn multiply_depth(
             let rounded = left.pack(row..row + c.rows(), range.clone(), &mut block);
             for first in (0..c.cols()).step_by(COLUMNS) {
                 let panel = (column + first) / COLUMNS;
-                let b = &packed[panel * COLUMNS * pairs..][range.start * COLUMNS..range.end * COLUMNS];
+                let b = &packed[panel * stride..][range.start * COLUMNS..range.end * COLUMNS];
                 let columns = first..c.cols().min(first + COLUMNS);
                 Micro { a: rounded, b, add: add || start > 0 }.run(c.columns_mut(columns));
             }

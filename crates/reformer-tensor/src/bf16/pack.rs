@@ -76,16 +76,22 @@ impl<'a> Right<'a> {
         Self { from, transposed: true }
     }
 
+    /// From one packed panel to the next. The two lines between them keep panels of a round depth, which are written side by
+    /// side, out of one cache set.
+    pub(super) fn panel_stride(pairs: usize) -> usize {
+        COLUMNS * (pairs + 1)
+    }
+
     /// Rounds the columns from `first` on, as many panels of [`COLUMNS`] as `to` has: each is `[pairs, COLUMNS]`, with
     /// zeros beyond the last column.
     pub(super) fn pack(&self, first: usize, pairs: usize, to: &mut [u32]) {
         let n = if self.transposed { self.from.rows() } else { self.from.cols() };
-        let panel = COLUMNS * pairs;
-        let columns = first..n.min(first + to.len() / pairs);
+        let panel = Self::panel_stride(pairs);
+        let columns = first..n.min(first + to.len() / panel * COLUMNS);
         if self.transposed {
             for (i, to) in to.chunks_exact_mut(panel).enumerate() {
                 let start = first + i * COLUMNS;
-                self.pack_transposed(start..columns.end.min(start + COLUMNS), to);
+                self.pack_transposed(start..columns.end.min(start + COLUMNS), &mut to[..pairs * COLUMNS]);
             }
             return;
         }
