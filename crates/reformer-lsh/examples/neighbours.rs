@@ -64,17 +64,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let truth = knn::exact(&cpu, base.view(), queries.view(), 10, Similarity::Cosine)?;
     println!("exact search: {} comparisons a query, {:.1?}\n", base.rows(), start.elapsed());
 
-    println!("buckets  rounds  recall@10  compared  time");
-    for buckets in [16, 64, 256] {
+    println!(" buckets  rounds  recall@10  compared  time");
+    for factors in [&[16][..], &[64], &[256], &[16, 16], &[4096], &[64, 64], &[16, 16, 16]] {
+        let buckets = factors.iter().map(ToString::to_string).collect::<Vec<_>>().join("·");
         for rounds in [1, 4, 16] {
-            let family = Rotations::draw(0, 0, 0, DIM, rounds, &BucketCount::new(&[buckets])?)?;
+            let family = Rotations::draw(0, 0, 0, DIM, rounds, &BucketCount::new(factors)?)?;
             let lookup = Lookup::build(&cpu, base.view(), family, Similarity::Cosine)?;
             let start = Instant::now();
             let found = lookup.query(&cpu, queries.view(), 10)?;
             let time = start.elapsed();
             let compared = found.candidates.iter().sum::<usize>() as f64;
             println!(
-                "{buckets:7}  {rounds:6}  {:9.3}  {:7.1}%  {time:.1?}",
+                "{buckets:>8}  {rounds:6}  {:9.3}  {:7.1}%  {time:.1?}",
                 knn::recall(&truth, &found.neighbours),
                 100.0 * compared / (queries.rows() * base.rows()) as f64,
             );
