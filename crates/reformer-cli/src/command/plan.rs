@@ -116,7 +116,7 @@ fn measured(recipe: &Recipe, config: &Config, global: &Global, terminal: Termina
         )));
     }
     terminal.detail(format_args!("timing steps of {} tokens", number::count(length)));
-    let cpu = opened::cpu(global)?;
+    let cpu = opened::cpu(global)?.with_precision(recipe.dtype.precision());
     let key = Address::new(recipe.seed, Purpose::Corpus).key();
     let ids: Vec<u32> = (0..=length).map(|i| key.bits(i as u64) % config.vocab_size as u32).collect();
     let batches = [(Batch::next_token(1, length, &ids), Pass::training(recipe.seed, 0))];

@@ -46,10 +46,10 @@ pub(crate) enum Show {
 pub(crate) const TABLE: [(&str, &str, &str); 12] = [
     ("/help", "", "this list"),
     ("/new", "", "start over, under the same system prompt"),
-    ("/system", "[TEXT]", "show or change (`none`: drop) the system prompt, and start over"),
-    ("/set", "[KEY VALUE]", "show or change a sampling setting, for example `/set temperature 0.5`"),
-    ("/show", "[conversation|settings|model]", "show the conversation, the settings or the model"),
-    ("/edit", "[TEXT]", "write a message in $EDITOR and send it; an empty one sends nothing"),
+    ("/system", "[TEXT]", "show, or change and start over; `none` drops it"),
+    ("/set", "[KEY VALUE]", "show or change sampling: `/set temperature 0.5`"),
+    ("/show", "[WHAT]", "the conversation, the `settings` or the `model`"),
+    ("/edit", "[TEXT]", "write a message in $EDITOR; an empty one is not sent"),
     ("/regen", "", "another reply to the last message"),
     ("/undo", "", "take the last message and its reply back"),
     ("/save", "FILE", "write the conversation as JSON messages"),
@@ -57,6 +57,9 @@ pub(crate) const TABLE: [(&str, &str, &str); 12] = [
     ("/stats", "", "speed and context used"),
     ("/exit", "", "leave (so does Ctrl-D)"),
 ];
+
+/// Columns of the names and arguments in the list.
+pub(crate) const NAMES: usize = 18;
 
 /// Reads a line, or says what is wrong with it.
 pub(crate) fn parse(line: &str) -> Result<Command, String> {
@@ -117,6 +120,14 @@ mod tests {
         for (name, argument, _) in TABLE {
             let line = if argument == "FILE" { format!("{name} a.json") } else { name.to_owned() };
             assert!(!matches!(parse(&line), Ok(Command::Say(_)) | Err(_)), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_list_fits_a_terminal_of_80_columns() {
+        for (name, argument, meaning) in TABLE {
+            assert!(name.len() + 1 + argument.len() <= NAMES + 1, "{name} {argument}");
+            assert!(NAMES + 2 + meaning.len() <= 80, "{name}: {meaning}");
         }
     }
 

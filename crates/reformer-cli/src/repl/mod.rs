@@ -21,7 +21,7 @@ use crate::interrupt::Interrupt;
 use crate::stream::Stream;
 use crate::terminal::{BOLD, DIM, PLAIN, Terminal};
 use crate::{number, sampling};
-use command::{Command, Show, TABLE};
+use command::{Command, NAMES, Show, TABLE};
 
 /// The chat's surroundings.
 pub(crate) struct Repl<'a> {
@@ -107,12 +107,11 @@ impl Repl<'_> {
         match command {
             Command::Help => {
                 for (name, argument, meaning) in TABLE {
-                    let width = 38 - name.len();
+                    let width = NAMES - name.len();
                     say(&format_args!("{BOLD}{name}{PLAIN} {argument:width$} {meaning}"));
                 }
-                say(
-                    &"Several lines: \"\"\" around them, \\ at a line's end, Alt-Enter, or paste. // begins a message with a slash.",
-                );
+                say(&"Several lines: \"\"\" around them, \\ at a line's end, Alt-Enter, or paste.");
+                say(&"// begins a message with a slash.");
             }
             Command::New => {
                 self.session.clear();
