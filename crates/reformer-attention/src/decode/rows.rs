@@ -241,7 +241,7 @@ impl KeyValues {
         out: &mut [f32],
     ) {
         // In a long context every row is a miss of the caches: all are asked for before the first is read.
-        let asked = |row: &&[E]| prefetch(*row);
+        let asked = |row: &&[E]| prefetch(row);
         let rows = candidates.map(|j| row(pages, self.dim, head, j as usize)).inspect(asked);
         let rows: Vec<&[E]> = rows.collect();
         scores.clear();
