@@ -39,7 +39,6 @@ fn a_warm_step_takes_its_long_buffers_from_the_workspace() {
     step(1);
     let warm = step(2);
     let stream = (4 * LEN * 64) as u64;
-    println!("cold: {cold:?}\nwarm: {warm:?}\none stream: {stream} bytes");
     assert!(warm.bytes_max < 5 * stream, "{} bytes at once, a stream has {stream}", warm.bytes_max);
     assert!(warm.bytes_total < 9 * stream, "{} bytes in all, a stream has {stream}", warm.bytes_total);
     assert!(cold.bytes_max > 2 * warm.bytes_max, "the workspace has grown");
