@@ -6,19 +6,32 @@
 //!
 //! 20,000 vectors in 200 clouds of directions are hashed into tables; each of 500 queries is compared only with the
 //! vectors that share a bucket with it in some round. Recall@10 is the part of the 10 true neighbours that it finds.
-//! More rounds: more found, more compared. More buckets: the opposite. It prints:
+//! More rounds: more found, more compared. More buckets: the opposite. Factors: fewer columns to
+//! multiply by, and a coarser hash. It prints:
 //!
 //! ```text
-//! buckets  rounds  recall@10  compared
-//!      16       1      0.515      6.9%
-//!      16       4      0.949     23.8%
-//!      16      16      1.000     63.2%
-//!      64       1      0.404      2.1%
-//!      64       4      0.869      7.1%
-//!      64      16      1.000     24.5%
-//!     256       1      0.354      0.7%
-//!     256       4      0.818      2.5%
-//!     256      16      0.998      8.9%
+//!  buckets  rounds  recall@10  compared
+//!       16       1      0.515      6.9%
+//!       16       4      0.949     23.8%
+//!       16      16      1.000     63.2%
+//!       64       1      0.404      2.1%
+//!       64       4      0.869      7.1%
+//!       64      16      1.000     24.5%
+//!      256       1      0.354      0.7%
+//!      256       4      0.818      2.5%
+//!      256      16      0.998      8.9%
+//!    16·16       1      0.264      0.6%
+//!    16·16       4      0.711      2.2%
+//!    16·16      16      0.991      7.9%
+//!     4096       1      0.239      0.2%
+//!     4096       4      0.649      0.5%
+//!     4096      16      0.981      1.4%
+//!    64·64       1      0.160      0.1%
+//!    64·64       4      0.515      0.4%
+//!    64·64      16      0.941      1.2%
+//! 16·16·16       1      0.143      0.1%
+//! 16·16·16       4      0.476      0.4%
+//! 16·16·16      16      0.912      1.1%
 //! ```
 //!
 //! and the times. Exact search, one large product, is fast at this size; the table pays as the base grows.

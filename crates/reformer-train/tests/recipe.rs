@@ -104,6 +104,23 @@ fn wrong_types_and_values_say_what_to_write() {
 }
 
 #[test]
+fn about_one_bucket_a_chunk_in_small_factors_where_there_are_many() {
+    let expected: [(usize, &[usize]); 6] = [
+        (1, &[2]),
+        (2048, &[32]),
+        (16_384, &[256]),
+        (32_768, &[16, 32]),
+        (65_536, &[32, 32]),
+        (1_048_576, &[16, 32, 32]),
+    ];
+    for (length, expected) in expected {
+        let text = format!("length = {length}\n[model]\nchunk_length = 64");
+        let recipe = Recipe::parse(&text, &[]).expect("a legal recipe");
+        assert_eq!(recipe.model.num_buckets, expected, "{length}");
+    }
+}
+
+#[test]
 fn impossible_shapes_are_refused() {
     assert!(error("length = 100\n[model]\naxial_shape = [4, 8]").contains("covers 32 positions of 100"));
     assert!(error("[model]\nnum_buckets = 7").contains("got the odd number 7"));
