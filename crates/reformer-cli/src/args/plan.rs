@@ -29,9 +29,9 @@ pub(crate) struct PlanArgs {
     /// Change a key of the recipe; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) sets: Vec<(String, String)>,
-    /// Billions of operations a second and thread that a step is expected to reach
-    #[arg(long, value_name = "RATE", default_value_t = 60.0, conflicts_with = "measure")]
-    pub(crate) gflops: f64,
+    /// Billions of operations a second and thread that a step is expected to reach [default: 80, in bf16 130]
+    #[arg(long, value_name = "RATE", conflicts_with = "measure")]
+    pub(crate) gflops: Option<f64>,
     /// Time steps of this model on a short row instead, and scale by operations
     #[arg(long)]
     pub(crate) measure: bool,

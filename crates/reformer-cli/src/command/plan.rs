@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use reformer::model::memory::MemoryEstimate;
 use reformer::model::{Batch, Config, Model, Pass};
-use reformer::tensor::{Address, Purpose};
+use reformer::tensor::{Address, Precision, Purpose};
 use reformer::text::Tokenizer;
 use reformer::train::recipe::{ModelTokens, TokenizerKind};
 use reformer::train::{Budget, Change, Learner, Recipe, RecipeError, changes_to_fit};
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &PlanArgs, global: &Global, terminal: Terminal) -> anyho
     let rate = if args.measure {
         measured(&recipe, &config, global, terminal)?
     } else {
-        positive_rate(args.gflops)? * 1e9 * threads as f64
+        positive_rate(stated(args, &recipe))? * 1e9 * threads as f64
     };
     let plan = Plan { args, recipe: &recipe, budget: &budget, changes, raised, threads, rate };
     if args.json {
@@ -46,12 +46,17 @@ pub(crate) fn run(args: &PlanArgs, global: &Global, terminal: Terminal) -> anyho
     Ok(ExitCode::SUCCESS)
 }
 
+/// The rate that was typed, or what steps of d 256 and more reach on AVX-512.
+fn stated(args: &PlanArgs, recipe: &Recipe) -> f64 {
+    args.gflops.unwrap_or(if recipe.dtype.precision().in_use() == Precision::Bf16 { 130.0 } else { 80.0 })
+}
+
 fn positive_rate(rate: f64) -> anyhow::Result<f64> {
     if rate > 0.0 && rate.is_finite() {
         return Ok(rate);
     }
     Err(usage(anyhow::anyhow!(
-        "--gflops {rate} is no rate: give billions of operations a second, for example 60"
+        "--gflops {rate} is no rate: give billions of operations a second, for example 80"
     )))
 }
 
@@ -185,7 +190,7 @@ impl Plan<'_> {
         let stated = if self.args.measure {
             format!("measured on rows of {}", count(budget.length.min(MEASURED)))
         } else {
-            format!("stated, {} a thread; --measure times it", self.args.gflops)
+            format!("stated, {} a thread; --measure times it", stated(self.args, self.recipe))
         };
         writeln!(
             out,
