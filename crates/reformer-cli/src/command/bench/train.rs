@@ -2,7 +2,7 @@
 //! global norm, update. Operations are the model's own count, the reverse pass's recomputation included.
 
 use reformer::model::flops::flops_per_token;
-use reformer::model::memory::MemoryEstimate;
+use reformer::model::memory::{MemoryEstimate, Setup};
 use reformer::model::{Batch, Model, Pass};
 use reformer::tensor::{Address, Purpose};
 use reformer::train::Learner;
@@ -35,7 +35,8 @@ fn measure(args: &TrainBench, bench: &mut Bench<'_>, length: usize) -> anyhow::R
         16.0 * config.hidden_size as f64 * args.batch as f64 * length as f64,
         "--length or --batch",
     )?;
-    let expected = MemoryEstimate::training(&config, args.batch, length, per_parameter).total_bytes();
+    let setup = Setup { in_backward: args.in_backward, ..Setup::trainer(per_parameter) };
+    let expected = MemoryEstimate::of(&config, args.batch, length, &setup).total_bytes();
     let what = format!("a step of {} × {} tokens", args.batch, number::count(length));
     fits(&what, expected as f64, "--length, --batch, --layers or --d-model")?;
 
