@@ -4,18 +4,15 @@
 //! (relative error at most 2⁻⁸). NaN stays NaN, infinity stays infinity, a number near the largest becomes infinite.
 
 use crate::simd::kernel;
+use crate::{Bf16, Element};
 
 kernel! {
     /// `to[i] = bf16(x[i])`, as bits.
     Narrow: pub fn narrow<'k>(x: &'k [f32], to: &'k mut [u16]) = |_s| {
         assert_eq!(x.len(), to.len(), "narrow: slices of different lengths");
         // Plain integer arithmetic: the compiler makes vectors of it, with the instructions of the level.
-        for (to, x) in to.iter_mut().zip(x) {
-            let bits = x.to_bits();
-            let even = (bits >> 16) & 1;
-            let rounded = bits.wrapping_add(0x7fff + even) >> 16;
-            let quiet = (bits >> 16) | 0x40;
-            *to = if x.is_nan() { quiet as u16 } else { rounded as u16 };
+        for (to, &x) in to.iter_mut().zip(x) {
+            *to = Bf16::of(x).bits();
         }
     }
 }
@@ -25,7 +22,7 @@ kernel! {
     Widen: pub fn widen<'k>(x: &'k [u16], to: &'k mut [f32]) = |_s| {
         assert_eq!(x.len(), to.len(), "widen: slices of different lengths");
         for (to, &x) in to.iter_mut().zip(x) {
-            *to = f32::from_bits(u32::from(x) << 16);
+            *to = Bf16::from_bits(x).get();
         }
     }
 }

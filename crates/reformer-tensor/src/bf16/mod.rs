@@ -28,7 +28,7 @@ mod pack;
 use core::ops::Range;
 
 use crate::product::{Form, Write};
-use crate::{Cpu, View, ViewMut};
+use crate::{Bf16, Cpu, Element, View, ViewMut};
 
 use micro::{COLUMNS, Micro, ROWS};
 use pack::{Left, Right};
@@ -57,7 +57,7 @@ pub fn available() -> bool {
 
 /// The nearest `bf16` of a number, as an `f32`: what a product makes of its operands.
 pub fn rounded(x: f32) -> f32 {
-    f32::from_bits(u32::from(pack::round(x)) << 16)
+    Bf16::from_bits(pack::round(x)).get()
 }
 
 /// Whether a product is large enough that packing pays.

@@ -4,8 +4,8 @@
 use core::ops::Range;
 
 use super::micro::{COLUMNS, ROWS, Rounded};
-use crate::View;
 use crate::simd::kernel;
+use crate::{Bf16, Element, View};
 
 /// Pairs of a row of `a`, packed by rows; the additional line keeps rows of a block out of one cache set.
 pub(super) const ROW_STRIDE: usize = super::BLOCK / 2 + 16;
@@ -183,14 +183,7 @@ fn pair_of(even: f32, odd: f32) -> u32 {
 
 /// The nearest `bf16`, ties to even; numbers too small for a normal `f32` become zero, NaN stays NaN.
 pub(super) fn round(x: f32) -> u16 {
-    let bits = x.to_bits();
-    if x.is_nan() {
-        return (bits >> 16) as u16 | 0x40;
-    }
-    if x.is_subnormal() {
-        return (bits >> 16) as u16 & 0x8000;
-    }
-    ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
+    Bf16::of(if x.is_subnormal() { 0.0_f32.copysign(x) } else { x }).bits()
 }
 
 #[cfg(target_arch = "x86_64")]
