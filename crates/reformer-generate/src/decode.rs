@@ -96,8 +96,8 @@ impl Cache {
         let state = DecodeState::load(path, generator.decoder.model())?;
         let same =
             |a: &DecodeOptions, b: &DecodeOptions| (a.storage, a.attention) == (b.storage, b.attention);
-        let asked = generator.cache();
-        if same(state.options(), asked.state.options()) {
+        let asked = generator.decoder.options();
+        if same(state.options(), asked) {
             return Ok(Self { state });
         }
         let say = |options: &DecodeOptions| {
@@ -108,7 +108,7 @@ impl Cache {
         Err(GenerateError::OtherState {
             path: path.to_owned(),
             got: say(state.options()),
-            expected: say(asked.state.options()),
+            expected: say(asked),
         })
     }
 }

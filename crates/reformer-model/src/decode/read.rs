@@ -76,6 +76,11 @@ impl<'m> Decoder<'m> {
         self
     }
 
+    /// How the states of new sequences remember.
+    pub fn options(&self) -> &DecodeOptions {
+        &self.options
+    }
+
     /// Hashes with given rotations (per LSH layer in forward order, per head) instead of the model's.
     pub fn with_rotations(mut self, rotations: Arc<AllRotations>) -> Result<Self> {
         check_rotations(self.model.config(), &rotations)?;
