@@ -110,7 +110,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let setup = Setup {
         in_backward: recipe.in_backward,
         gradient_streams,
-        ..Setup::trainer(if optimizer == "adamw" { 8 } else { 0 })
+        ..Setup::trainer(recipe.kind.state_bytes())
     };
     let estimate = MemoryEstimate::of(&config, rows, len, &setup);
     for (part, bytes) in estimate.parts() {

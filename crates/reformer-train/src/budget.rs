@@ -104,16 +104,12 @@ impl Budget {
     }
 }
 
-fn setup(recipe: &Recipe) -> Setup {
-    let bytes = match recipe.optimizer.kind {
-        OptimizerKind::Adamw => 8,
-        // A row and a column a matrix.
-        OptimizerKind::Adafactor => 0,
-    };
+/// How a recipe's step uses memory.
+pub(crate) fn setup(recipe: &Recipe) -> Setup {
     Setup {
         in_backward: recipe.optimizer.in_backward,
         gradient_streams: recipe.gradient_streams.precision(),
-        ..Setup::trainer(bytes)
+        ..Setup::trainer(recipe.optimizer.kind.state_bytes())
     }
 }
 

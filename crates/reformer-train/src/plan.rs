@@ -6,8 +6,9 @@
 use reformer_model::memory::MemoryEstimate;
 use serde::Serialize;
 
+use crate::budget::setup;
 use crate::error::TrainError;
-use crate::recipe::{OptimizerKind, Recipe};
+use crate::recipe::Recipe;
 use crate::run::{Prepared, prepare};
 
 /// Steps that are timed; the first also warms the workspace up and is left out of the mean.
@@ -55,10 +56,6 @@ pub fn dry_run(recipe: &Recipe, threads: usize, clock: &dyn Fn() -> f64) -> Resu
     }
     let warm = &times[1..];
     let seconds_per_step = warm.iter().sum::<f64>() / warm.len() as f64;
-    let per_parameter = match recipe.optimizer.kind {
-        OptimizerKind::Adamw => 8,
-        OptimizerKind::Adafactor => 0,
-    };
     let model = trainer.model();
     let corpus = trainer.packer().corpus();
     let tokens_per_step = recipe.tokens_per_step();
@@ -73,7 +70,7 @@ pub fn dry_run(recipe: &Recipe, threads: usize, clock: &dyn Fn() -> f64) -> Resu
         tokens_per_step,
         tokens: recipe.steps * tokens_per_step as u64,
         epochs: (recipe.steps * recipe.accumulate as u64) as f64 / trainer.packer().batches_per_epoch(),
-        memory: MemoryEstimate::training(model.config(), recipe.batch, recipe.length, per_parameter),
+        memory: MemoryEstimate::of(model.config(), recipe.batch, recipe.length, &setup(recipe)),
         seconds_per_step,
         seconds: seconds_per_step * recipe.steps as f64,
     })

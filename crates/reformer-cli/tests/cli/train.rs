@@ -66,6 +66,23 @@ fn a_dry_run_prints_a_plan_and_writes_nothing() {
 }
 
 #[test]
+fn a_dry_run_counts_memory_as_the_plan_does() {
+    let folder = folder();
+    let recipe = recipe(folder.path(), &[]);
+    let keys = ["--set", "optimizer.in_backward=true", "--set", "gradient_streams=bf16", "--json"];
+    let ask = |command: &[&str]| -> serde_json::Value {
+        let output = run(&[command, &[recipe.to_str().unwrap()], &keys[..]].concat());
+        assert_done(&output);
+        serde_json::from_str(&stdout(&output)).unwrap()
+    };
+    let (tried, planned) = (ask(&["train", "--dry-run"]), ask(&["plan"]));
+    for part in ["gradients", "streams", "optimizer"] {
+        assert!(tried["memory"][part].is_u64(), "no {part} in {tried}");
+        assert_eq!(tried["memory"][part], planned["ways"][0]["memory"][part], "{part} of {tried}");
+    }
+}
+
+#[test]
 fn a_run_is_not_overwritten_and_resumes_to_its_end() {
     let folder = folder();
     let recipe = recipe(folder.path(), &[("steps = 12", "steps = 2")]);

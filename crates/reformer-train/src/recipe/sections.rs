@@ -121,6 +121,16 @@ pub enum OptimizerKind {
     Adafactor,
 }
 
+impl OptimizerKind {
+    /// Bytes of state a parameter; Adafactor's row and column of a matrix do not show.
+    pub const fn state_bytes(self) -> usize {
+        match self {
+            Self::Adamw => 8,
+            Self::Adafactor => 0,
+        }
+    }
+}
+
 /// Whose norm is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -26,16 +26,16 @@ pub(super) fn run(args: &TrainBench, bench: &mut Bench<'_>) -> anyhow::Result<()
 
 fn measure(args: &TrainBench, bench: &mut Bench<'_>, length: usize) -> anyhow::Result<()> {
     let config = shape::config(&args.model, length)?;
-    let (per_parameter, kind) = match args.optimizer {
-        OptimizerChoice::Adamw => (8, OptimizerKind::Adamw),
-        OptimizerChoice::Adafactor => (0, OptimizerKind::Adafactor),
+    let kind = match args.optimizer {
+        OptimizerChoice::Adamw => OptimizerKind::Adamw,
+        OptimizerChoice::Adafactor => OptimizerKind::Adafactor,
     };
     fits(
         "the streams of a step",
         16.0 * config.hidden_size as f64 * args.batch as f64 * length as f64,
         "--length or --batch",
     )?;
-    let setup = Setup { in_backward: args.in_backward, ..Setup::trainer(per_parameter) };
+    let setup = Setup { in_backward: args.in_backward, ..Setup::trainer(kind.state_bytes()) };
     let expected = MemoryEstimate::of(&config, args.batch, length, &setup).total_bytes();
     let what = format!("a step of {} × {} tokens", args.batch, number::count(length));
     fits(&what, expected as f64, "--length, --batch, --layers or --d-model")?;
