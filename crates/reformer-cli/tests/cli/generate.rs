@@ -238,3 +238,12 @@ fn a_logit_bias_demands_tokens_and_bad_ones_are_usage_errors() {
     assert_fails(&biased("{5}"), 2, &["logit_bias must be an object", "{5}"]);
     assert_fails(&biased(r#"{"5": 1e40}"#), 2, &["logit_bias"]);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_prompt_cache_that_is_a_device_or_a_folder_is_refused() {
+    for path in ["/dev/zero", "/dev/full", "/tmp"] {
+        let output = run(&["generate", &tiny(), "-p", "a", "--max-tokens", "2", "--prompt-cache", path]);
+        assert_fails(&output, 1, &["prompt cache", path, "no regular file"]);
+    }
+}

@@ -149,7 +149,12 @@ impl DecodeState {
 
     /// Reads what [`DecodeState::save`] wrote for this very model.
     pub fn load(path: &Path, model: &Model) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| ModelError::io(path, "read", e))?;
+        let unreadable = |e| ModelError::io(path, "read", e);
+        // A device may have no end.
+        if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(fault(path, "it is no regular file".into()));
+        }
+        let bytes = std::fs::read(path).map_err(unreadable)?;
         let damaged = |e: safetensors::SafeTensorError| fault(path, format!("it cannot be read ({e})"));
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
         let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
