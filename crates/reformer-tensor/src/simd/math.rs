@@ -3,6 +3,7 @@
 //! - `exp`: `x = n·ln 2 + r`, `|r| ≤ ½ ln 2`, `exp x = 2ⁿ·P(r)`; `n·ln 2` is taken off in two parts (Cody and Waite) and
 //!   `P` is Cephes' polynomial. Within 2 ulp; overflows to `∞`, underflows through the subnormals to 0, keeps NaN.
 //! - `tanh`: Cephes' odd polynomial below 0.625, `1 − 2/(exp 2|x| + 1)` above it.
+//! - `ln`: Cephes' polynomial over `[√½, √2)`, of positive normal numbers. Within 2 ulp.
 //! - `erf`: minimax polynomials below 0.92 in `x`, and in the exponent of `1 − exp(…)` above it. Within 2 ulp.
 
 use super::Simd;
@@ -22,6 +23,38 @@ pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
     }
     let p = s.add(s.mul_add(p, s.mul(r, r), r), s.splat(1.0));
     s.scale_by_power(p, n)
+}
+
+/// `log x` of positive normal numbers: over an array, not a vector, because taking a float apart needs the integer
+/// operations that [`Simd`] has not; the compiler turns the loop into them.
+#[inline(always)]
+pub fn ln<const N: usize>(x: &[f32; N]) -> [f32; N] {
+    let mut y = [0.0; N];
+    for i in 0..N {
+        let bits = x[i].to_bits();
+        let m = f32::from_bits((bits & 0x007f_ffff) | 0x3f00_0000);
+        let e = ((bits >> 23) as i32 - 126) as f32;
+        let small = m < core::f32::consts::FRAC_1_SQRT_2;
+        let e = if small { e - 1.0 } else { e };
+        let m = if small { m + m - 1.0 } else { m - 1.0 };
+        let mut p = 7.037_683_6e-2;
+        for c in [
+            -1.151_461e-1,
+            1.167_699_9e-1,
+            -1.242_014_1e-1,
+            1.424_932_3e-1,
+            -1.666_805_8e-1,
+            2.000_071_5e-1,
+            -2.499_999_4e-1,
+            3.333_333e-1,
+        ] {
+            p = p * m + c;
+        }
+        let square = m * m;
+        let p = p * m * square - 2.121_944_4e-4 * e - 0.5 * square;
+        y[i] = m + p + 0.693_359_4 * e;
+    }
+    y
 }
 
 /// `1/(1 + e⁻ˣ)`.

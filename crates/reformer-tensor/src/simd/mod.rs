@@ -22,6 +22,7 @@ mod avx512;
 mod kernel;
 pub mod math;
 mod portable;
+pub mod row;
 pub mod rows;
 
 use std::sync::OnceLock;

@@ -1,4 +1,5 @@
-//! Operations on one row of floats: what softmax, layer norm and attention are made of.
+//! Operations on one row of floats: what softmax, layer norm and the losses are made of. Each chooses its instructions
+//! itself; [`row`](super::row) has the verbs for use inside a kernel.
 //!
 //! Single-threaded. Sums run in four interleaved vectors and are folded in a fixed order, so they depend on the length
 //! and the level only.

@@ -1,7 +1,7 @@
 //! Elementary functions against double precision, and row operations against their twins.
 
 use crate::naive;
-use crate::simd::{Kernel, Simd, dispatch, math, rows};
+use crate::simd::{Kernel, Simd, dispatch, math, row, rows};
 use crate::tests::{COLUMNS, each_level, judge, judge_sum, normal, wide};
 
 /// A function of `simd::math` over a slice.
@@ -166,4 +166,92 @@ fn a_masked_row_sums_to_zero_and_not_to_nan() {
             assert!(x.iter().all(|&x| x == 0.0));
         }
     });
+}
+
+/// Each verb of `simd::row` over `y`, in turn; then the dot product.
+struct Verbs<'a>(&'a [f32], &'a mut [Vec<f32>; 5]);
+
+impl Kernel for Verbs<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> f32 {
+        let Self(x, [copied, scaled, added, moved, blended]) = self;
+        row::copy(s, x, copied);
+        row::scale(s, -1.7, x, scaled);
+        row::add(s, x, added);
+        row::add_scaled(s, 0.3, x, moved);
+        row::blend(s, 0.3, x, 0.6, blended);
+        row::dot(s, x, copied)
+    }
+}
+
+#[test]
+fn the_verbs_on_a_row_do_what_they_say_at_every_length() {
+    each_level(|level| {
+        for n in COLUMNS {
+            let case = |verb: &str| format!("{verb} of {n} at {level}");
+            let (x, y) = (normal(1, 1, n), normal(2, 1, n));
+            let (x, y) = (x.as_slice(), y.as_slice());
+            let mut rows = [const { Vec::new() }; 5].map(|_: Vec<f32>| y.to_vec());
+            let dot = dispatch(Verbs(x, &mut rows));
+            let pairs = || x.iter().zip(y);
+            let [copied, scaled, added, moved, blended] = &rows;
+            assert_eq!(copied, x, "{}", case("copy"));
+            assert_eq!(*scaled, x.iter().map(|x| -1.7 * x).collect::<Vec<_>>(), "{}", case("scale"));
+            assert_eq!(*added, pairs().map(|(x, y)| x + y).collect::<Vec<_>>(), "{}", case("add"));
+            let truth = |a: f32, b: f32| {
+                pairs().map(move |(&x, &y)| f64::from(a) * f64::from(x) + f64::from(b) * f64::from(y))
+            };
+            let twin = |a: f32, b: f32| pairs().map(move |(x, y)| a * x + b * y);
+            for (verb, got, a, b) in [("add_scaled", moved, 0.3, 1.0), ("blend", blended, 0.3, 0.6)] {
+                judge(&case(verb), got, &twin(a, b).collect::<Vec<_>>(), &truth(a, b).collect::<Vec<_>>());
+            }
+            let squares = [x.iter().map(|x| x * x).sum()];
+            judge_sum(&case("dot"), n, &[dot], &squares, &[wide(x).iter().map(|x| x * x).sum()]);
+        }
+    });
+}
+
+struct NonFinite<'a>(&'a [f32]);
+
+impl Kernel for NonFinite<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> bool {
+        s.sum(row::non_finite(s, self.0, s.zero())) != 0.0
+    }
+}
+
+#[test]
+fn a_number_that_is_none_is_found_at_every_place_of_a_row() {
+    each_level(|level| {
+        for n in COLUMNS {
+            assert!(!dispatch(NonFinite(&vec![f32::MAX; n])), "{n} finite numbers at {level}");
+            for (bad, at) in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY]
+                .into_iter()
+                .flat_map(|x| [(x, 0), (x, n / 2), (x, n - 1)])
+            {
+                let mut x = vec![-1.0; n];
+                x[at] = bad;
+                assert!(dispatch(NonFinite(&x)), "{bad} at {at} of {n}, {level}");
+            }
+        }
+    });
+}
+
+#[test]
+fn the_logarithm_is_within_two_units_of_the_last_place() {
+    // Sums of a softmax: from a lone weight near 0 to a crowd.
+    for start in [1e-30_f32, 1e-3, 0.5, 0.99, 1.0, 1.01, 700.0, 1e20] {
+        let x: [f32; 64] = std::array::from_fn(|i| start * (1.0 + i as f32 / 37.0));
+        for (x, y) in x.into_iter().zip(math::ln(&x)) {
+            let truth = f64::from(x).ln();
+            assert!(
+                ulps(y, truth) <= 2.0 || (f64::from(y) - truth).abs() < 1e-7,
+                "log {x} = {y}, not {truth}"
+            );
+        }
+    }
 }
