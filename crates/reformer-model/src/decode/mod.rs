@@ -25,7 +25,7 @@ mod weights;
 use std::sync::Arc;
 
 use reformer_attention::decode::PAGE;
-use reformer_attention::{BucketTable, KeyValues, Keys};
+use reformer_attention::{BucketTable, KeyValues};
 
 pub use reformer_attention::Storage;
 
@@ -109,21 +109,11 @@ fn kernel(config: &Config, layer: usize, options: &DecodeOptions) -> Kernel {
     Kernel::new(config, layer, usize::MAX, options.attention)
 }
 
-/// How a layer's keys are made.
-fn keys(kernel: &Kernel) -> Keys {
-    match kernel {
-        Kernel::Lsh(c) => Keys::Shared(c.keys),
-        Kernel::Local(c) => c.keys,
-        Kernel::Full(c) => c.keys,
-    }
-}
-
 impl DecodeState {
     pub(crate) fn new(model: &Model, options: DecodeOptions) -> Self {
         let config = model.config();
         let layer = |layer: usize| {
-            let hashes = matches!(kernel(config, layer, &options), Kernel::Lsh(_));
-            let tables = if hashes { model.rotations(layer) } else { &[] };
+            let tables = if kernel(config, layer, &options).is_lsh() { model.rotations(layer) } else { &[] };
             let table = |_| Arc::new(BucketTable::new(config.num_hashes, config.buckets().total()));
             LayerState {
                 kind: config.attn_layers[layer],
@@ -161,10 +151,7 @@ impl DecodeState {
         if len >= self.len() {
             return Ok(());
         }
-        let needed = |layer: usize| match kernel(config, layer, &self.options) {
-            Kernel::Local(local) => local.first_seen(len),
-            Kernel::Lsh(_) | Kernel::Full(_) => 0,
-        };
+        let needed = |layer: usize| kernel(config, layer, &self.options).first_seen(len);
         let kept = |(l, layer): (usize, &LayerState)| len == 0 || needed(l) >= layer.rows.first_kept();
         if !self.layers.iter().enumerate().all(kept) {
             return Err(ModelError::Forgotten { wanted: len, len: self.len(), undo: self.options.undo });
@@ -214,9 +201,8 @@ impl DecodeState {
     fn forget(&mut self, config: &Config) {
         let (len, options) = (self.len(), self.options);
         for (l, layer) in self.layers.iter_mut().enumerate() {
-            if let Kernel::Local(local) = kernel(config, l, &options) {
-                layer.rows.forget_before(local.first_seen(len.saturating_sub(options.undo)));
-            }
+            let seen = kernel(config, l, &options).first_seen(len.saturating_sub(options.undo));
+            layer.rows.forget_before(seen);
         }
     }
 

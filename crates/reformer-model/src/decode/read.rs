@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use reformer_attention::BucketTable;
-use reformer_attention::decode::{Scratch, Step, full_step, local_step, lsh_step};
+use reformer_attention::decode::{Scratch, Step};
 use reformer_lsh::{Rotations, hash_one, hash_vectors};
 use reformer_reversible::{Streams, Sublayer};
 use reformer_tensor::{
@@ -23,7 +23,7 @@ use reformer_tensor::{
 };
 
 use super::weights::{BlockWeights, HeadWeights, Packed};
-use super::{DecodeOptions, DecodeState, kernel, keys};
+use super::{DecodeOptions, DecodeState, kernel};
 use crate::batch::{Pass, check_tokens};
 use crate::config::{ChunkWrap, Kind};
 use crate::error::{ModelError, Result};
@@ -234,7 +234,7 @@ impl<'m> Decoder<'m> {
         let mut streams = run.embed(parameters, cpu);
         for (l, layer) in state.layers.iter_mut().enumerate() {
             let block = run.block(parameters, l);
-            let keys = keys(&kernel(config, l, &state.options));
+            let keys = kernel(config, l, &state.options).keys();
             let (mut told, mut padded) = (Ok(()), false);
             block.f.forward_seen(cpu, &streams.second, &mut streams.first, &mut |projected, buckets| {
                 // Rows past the prompt are padding of foreign chunks.
@@ -349,7 +349,7 @@ impl<'m> Decoder<'m> {
             let state = &mut layers[layer];
             let kernel = kernel(config, layer, options);
             let view = |i: usize| projected[i].view().rows_range(rows.clone());
-            state.rows.extend(view(projected.len() - 2), view(projected.len() - 1), keys(&kernel))?;
+            state.rows.extend(view(projected.len() - 2), view(projected.len() - 1), kernel.keys())?;
             let (own, later) = rest.split_rows(rows.len());
             rest = later;
             let mut tables = state.tables.iter_mut();
@@ -454,22 +454,18 @@ impl Job<'_> {
             let q = self.q.row(t);
             let step = Step { q, head: self.head, position: self.start + t, rows: self.rows };
             let out = self.out.row_mut(t);
-            match (&self.kernel, &mut self.table) {
-                (Kernel::Lsh(config), Some(Hashing { table, rotations, lowered })) => {
-                    match &hashed {
-                        Some(all) => ids.iter_mut().enumerate().for_each(|(r, id)| *id = all.round(r)[t]),
-                        None => hash_one(q, *rotations, &mut ids),
-                    }
-                    if *lowered {
-                        ids.iter_mut().rev().enumerate().for_each(|(up, id)| *id += up as u32);
-                    }
-                    table.push(&ids)?;
-                    lsh_step(config, &step, table, &mut scratch, out)?;
+            if let Some(Hashing { table, rotations, lowered }) = &mut self.table {
+                match &hashed {
+                    Some(all) => ids.iter_mut().enumerate().for_each(|(r, id)| *id = all.round(r)[t]),
+                    None => hash_one(q, *rotations, &mut ids),
                 }
-                (Kernel::Lsh(_), None) => unreachable!("a state has a table for every hashing head"),
-                (Kernel::Local(config), _) => local_step(config, &step, &mut scratch, out)?,
-                (Kernel::Full(config), _) => full_step(config, &step, &mut scratch, out)?,
+                if *lowered {
+                    ids.iter_mut().rev().enumerate().for_each(|(up, id)| *id += up as u32);
+                }
+                table.push(&ids)?;
             }
+            let table = self.table.as_ref().map(|hashing| &*hashing.table);
+            self.kernel.step(&step, table, &mut scratch, out)?;
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ mod portions;
 use std::borrow::Cow;
 use std::ops::Range;
 
-use reformer_attention::{Inputs, Layout, full_forward, local_forward, lsh_forward};
+use reformer_attention::{Inputs, Layout};
 use reformer_lsh::{Buckets, Rotations, hash_vectors};
 use reformer_tensor::{
     Address, Cpu, Lease, LeasedMatrix, Matrix, Purpose, View, Write, elementwise, layer_norm, matmul_nt,
@@ -70,7 +70,7 @@ impl<'a> Attention<'a> {
     ) -> Self {
         let kernel = Kernel::new(config, layer, shape.len, pass.attention);
         let address = |purpose| Address { seed: pass.seed, step: pass.step, layer: layer as u32, purpose };
-        let some = config.hidden_dropout_prob > 0.0 || kernel.drops();
+        let some = config.hidden_dropout_prob > 0.0 || kernel.dropout() > 0.0;
         let drop = (pass.training && some)
             .then(|| (address(Purpose::AttentionDropout), address(Purpose::HiddenDropout)));
         let super::Shape { rows, len, mask } = shape;
@@ -187,7 +187,7 @@ impl<'a> Attention<'a> {
             _ => Inputs::separate(q, projected[1].view(), v),
         };
         let probabilities =
-            self.drop.filter(|_| self.kernel.drops()).map(|(p, _)| p.sub(portion.index as u64));
+            self.drop.filter(|_| self.kernel.dropout() > 0.0).map(|(p, _)| p.sub(portion.index as u64));
         inputs.with_tokens(self.mask_of(portion.rows.clone())).with_dropout(probabilities)
     }
 
@@ -210,13 +210,7 @@ impl<'a> Attention<'a> {
         let mut out = cpu.workspace.take_matrix(layout.rows(), layout.cols());
         let mut z = cpu.workspace.take(layout.bands() * layout.len);
         let inputs = self.inputs(portion, &projected);
-        match &self.kernel {
-            Kernel::Lsh(config) => {
-                lsh_forward(cpu, config, layout, &inputs, buckets, out.view_mut(), &mut z)?;
-            }
-            Kernel::Local(config) => local_forward(cpu, config, layout, &inputs, out.view_mut(), &mut z)?,
-            Kernel::Full(config) => full_forward(cpu, config, layout, &inputs, out.view_mut(), &mut z)?,
-        }
+        self.kernel.forward(cpu, layout, &inputs, buckets, out.view_mut(), &mut z)?;
         Ok((Attended { projected, out, z }, hashed))
     }
 }

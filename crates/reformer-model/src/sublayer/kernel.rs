@@ -2,8 +2,13 @@
 //!
 //! The only place where config keys become [`LshConfig`], [`LocalConfig`] and [`FullConfig`].
 
-use reformer_attention::{Duplicates, FullConfig, KeyNorm, Keys, LocalConfig, LshConfig};
-use reformer_lsh::Wrap;
+use reformer_attention::decode::{Scratch, Step, full_step, local_step, lsh_step};
+use reformer_attention::{
+    BucketTable, Duplicates, FullConfig, Gradients, Inputs, KeyNorm, Keys, Layout, LocalConfig, LshConfig,
+    Result, Upstream, full_backward, full_forward, local_backward, local_forward, lsh_backward, lsh_forward,
+};
+use reformer_lsh::{Buckets, Wrap};
+use reformer_tensor::{Cpu, ViewMut};
 
 use crate::config::{ChunkWrap, Config, KeyNormKind, Kind};
 
@@ -82,29 +87,97 @@ impl Kernel {
         }
     }
 
-    /// Whether the forward pass must hash.
+    /// Overwrites `out` and `z`. Only what [`Kernel::needs_buckets`] looks at `buckets`.
+    pub(crate) fn forward(
+        &self,
+        cpu: &Cpu,
+        layout: Layout,
+        inputs: &Inputs<'_>,
+        buckets: &[Buckets],
+        out: ViewMut<'_>,
+        z: &mut [f32],
+    ) -> Result<()> {
+        match self {
+            Self::Lsh(config) => lsh_forward(cpu, config, layout, inputs, buckets, out, z),
+            Self::Local(config) => local_forward(cpu, config, layout, inputs, out, z),
+            Self::Full(config) => full_forward(cpu, config, layout, inputs, out, z),
+        }
+    }
+
+    /// Adds to `gradients`; `buckets` are the forward pass's.
+    pub(crate) fn backward(
+        &self,
+        cpu: &Cpu,
+        layout: Layout,
+        inputs: &Inputs<'_>,
+        buckets: &[Buckets],
+        upstream: &Upstream<'_>,
+        gradients: Gradients<'_>,
+    ) -> Result<()> {
+        match self {
+            Self::Lsh(config) => lsh_backward(cpu, config, layout, inputs, buckets, upstream, gradients),
+            Self::Local(config) => local_backward(cpu, config, layout, inputs, upstream, gradients),
+            Self::Full(config) => full_backward(cpu, config, layout, inputs, upstream, gradients),
+        }
+    }
+
+    /// The newest position's output. An LSH step reads the `table` that its buckets were pushed to.
+    pub(crate) fn step(
+        &self,
+        step: &Step<'_>,
+        table: Option<&BucketTable>,
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) -> Result<()> {
+        match self {
+            Self::Lsh(config) => {
+                let table = table.expect("a head that hashes has a table");
+                lsh_step(config, step, table, scratch, out)
+            }
+            Self::Local(config) => local_step(config, step, scratch, out),
+            Self::Full(config) => full_step(config, step, scratch, out),
+        }
+    }
+
+    /// Whether this is LSH, so that steps need a table of buckets.
+    pub(crate) fn is_lsh(&self) -> bool {
+        matches!(self, Self::Lsh(_))
+    }
+
+    /// Whether a forward pass over `len` positions needs their buckets.
     pub(crate) fn needs_buckets(&self, len: usize) -> bool {
         matches!(self, Self::Lsh(lsh) if lsh.needs_buckets(len))
     }
 
-    /// Whether some probabilities are dropped in training.
-    pub(crate) fn drops(&self) -> bool {
-        let rate = match self {
+    /// The earliest position that a step at `position`, or any later one, may look at.
+    pub(crate) fn first_seen(&self, position: usize) -> usize {
+        match self {
+            Self::Local(local) => local.first_seen(position),
+            Self::Lsh(_) | Self::Full(_) => 0,
+        }
+    }
+
+    /// Share of probabilities dropped in training.
+    pub(crate) fn dropout(&self) -> f32 {
+        match self {
             Self::Lsh(c) => c.dropout,
             Self::Local(c) => c.dropout,
             Self::Full(c) => c.dropout,
-        };
-        rate > 0.0
+        }
+    }
+
+    /// How keys are made.
+    pub(crate) fn keys(&self) -> Keys {
+        match self {
+            Self::Lsh(c) => Keys::Shared(c.keys),
+            Self::Local(c) => c.keys,
+            Self::Full(c) => c.keys,
+        }
     }
 
     /// Number of projections: query_key and value, or query, key and value.
     pub(crate) fn projections(&self) -> usize {
-        let keys = match self {
-            Self::Lsh(_) => return 2,
-            Self::Local(c) => c.keys,
-            Self::Full(c) => c.keys,
-        };
-        if matches!(keys, Keys::Shared(_)) { 2 } else { 3 }
+        if matches!(self.keys(), Keys::Shared(_)) { 2 } else { 3 }
     }
 
     /// Bytes of the kernel's own scratch in the reverse pass for some rows and heads: tiles of a fixed size and, for each

@@ -10,7 +10,7 @@
 //! The projections, the output and `z` are computed again (`y −= f(x)` needs them anyway). The layer norm's backward is
 //! linear in `dn`, so it is applied to a portion's `dn_h` by itself; `n`, `dn` and `t` exist for a piece of the tokens.
 
-use reformer_attention::{Gradients, Upstream, full_backward, local_backward, lsh_backward};
+use reformer_attention::{Gradients, Upstream};
 use reformer_lsh::Buckets;
 use reformer_reversible::Sublayer;
 use reformer_tensor::{
@@ -22,7 +22,6 @@ use super::{Attended, Attention, BETA, GAMMA, PROJECTIONS, Portion, pieces, port
 use crate::error::{ModelError, Result};
 use crate::gradient_stream::GradientStream;
 use crate::parameters::Group;
-use crate::sublayer::kernel::Kernel;
 
 impl Attention<'_> {
     fn portions(&self) -> Vec<Portion> {
@@ -114,11 +113,7 @@ impl Attention<'_> {
         let (layout, inputs) = (self.layout(portion), self.inputs(portion, projected));
         let upstream = Upstream { out: out.view(), z, dout };
         let into = gradients(&mut dprojected);
-        match &self.kernel {
-            Kernel::Lsh(config) => lsh_backward(cpu, config, layout, &inputs, decided, &upstream, into)?,
-            Kernel::Local(config) => local_backward(cpu, config, layout, &inputs, &upstream, into)?,
-            Kernel::Full(config) => full_backward(cpu, config, layout, &inputs, &upstream, into)?,
-        }
+        self.kernel.backward(cpu, layout, &inputs, decided, &upstream, into)?;
         Ok(dprojected)
     }
 
