@@ -309,7 +309,7 @@ pub(crate) struct ChatArgs {
 /// `reformer inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// A run or a checkpoint directory
+    /// A run or a checkpoint directory, or a config.json alone
     #[arg(value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// List every tensor

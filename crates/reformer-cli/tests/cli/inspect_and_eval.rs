@@ -28,6 +28,49 @@ fn inspect_json_is_one_object() {
     assert!(json["memory"]["total_bytes"].as_u64().unwrap() > 0, "{}", json["memory"]);
 }
 
+/// The chatbot of the course's assignment: full attention, learned positions, a head of its own.
+fn chatbot(layers: usize) -> String {
+    let kinds = vec!["full"; layers];
+    serde_json::json!({
+        "model_type": "reformer", "vocab_size": 33000, "hidden_size": 512, "num_attention_heads": 8,
+        "attention_head_size": 64, "feed_forward_size": 2048, "attn_layers": kinds, "axial_pos_embds": false,
+        "max_position_embeddings": 2048, "tie_word_embeddings": false, "is_decoder": true, "num_buckets": 2,
+    })
+    .to_string()
+}
+
+#[test]
+fn inspect_of_a_config_alone_shows_the_shape_without_weights() {
+    let folder = folder();
+    let path = folder.path().join("config.json");
+    for (layers, parameters) in [(2, "58,072,296"), (6, "70,673,640")] {
+        fs::write(&path, chatbot(layers)).unwrap();
+        for place in [path.as_path(), folder.path()] {
+            let output = run(&["inspect", place.to_str().unwrap(), "--tensors"]);
+            assert_done(&output);
+            for words in [parameters, "a config alone", "lm_head.decoder.weight", "[33000, 1024]"] {
+                assert!(stdout(&output).contains(words), "no {words:?} in:\n{}", stdout(&output));
+            }
+        }
+    }
+    let output = run(&["inspect", path.to_str().unwrap(), "--memory", "2048", "--tensors", "--json"]);
+    assert_done(&output);
+    let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(json["parameters"], 70_673_640);
+    assert!(json["memory"]["total_bytes"].as_u64().unwrap() > 0 && json["tensors"][0].get("rms").is_none());
+}
+
+#[test]
+fn inspect_of_a_config_that_is_none_names_the_file_and_what_is_wrong() {
+    let folder = folder();
+    let path = folder.path().join("config.json");
+    let inspect = || run(&["inspect", path.to_str().unwrap()]);
+    fs::write(&path, chatbot(2).replace("512", "0")).unwrap();
+    assert_fails(&inspect(), 2, &["config.json", "hidden_size", "at least 1"]);
+    fs::write(&path, "no json").unwrap();
+    assert_fails(&inspect(), 2, &["config.json"]);
+}
+
 fn corpus(folder: &std::path::Path) -> String {
     let path = folder.join("test.jsonl");
     let turn = r#"{"id":"a","domains":[],"turns":[{"speaker":"user","text":"a cheap hotel, please"},{"speaker":"system","text":"Where?"}]}"#;
