@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use reformer_attention::{FullConfig, Inputs, KeyNorm, Layout, LshConfig, full_forward, lsh_forward};
+use reformer_attention::{Attention, FullConfig, Inputs, KeyNorm, Layout, LshConfig};
 use reformer_lsh::{BucketCount, Buckets, Rotations, hash_vectors};
 use reformer_tensor::{Address, Cpu, Matrix, Purpose};
 
@@ -30,7 +30,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let (mut exact, mut z) = (Matrix::zeros(len, dim), vec![0.0; len]);
     let start = Instant::now();
-    full_forward(&cpu, &FullConfig::shared(KeyNorm::Rms), layout, &inputs, exact.view_mut(), &mut z)?;
+    let full = Attention::Full(FullConfig::shared(KeyNorm::Rms));
+    full.forward(&cpu, layout, &inputs, &[], exact.view_mut(), &mut z)?;
     println!("full attention of {len} positions: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
 
     println!("rounds    ms  relative error");
@@ -41,7 +42,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let start = Instant::now();
         let buckets: Vec<Buckets> = vec![hash_vectors(&cpu, qk.view(), &rotations, None)?];
         let mut out = Matrix::zeros(len, dim);
-        lsh_forward(&cpu, &LshConfig::paper(chunk), layout, &inputs, &buckets, out.view_mut(), &mut z)?;
+        let lsh = Attention::Lsh(LshConfig::paper(chunk));
+        lsh.forward(&cpu, layout, &inputs, &buckets, out.view_mut(), &mut z)?;
         let ms = start.elapsed().as_secs_f64() * 1e3;
         let off = Matrix::from_fn(len, dim, |i, j| out.row(i)[j] - exact.row(i)[j]);
         println!("{rounds:6} {ms:5.1}  {:.4}", size(&off) / size(&exact));

@@ -19,20 +19,10 @@
 use reformer_lsh::Wrap;
 
 use crate::error::{AttentionError, Result};
+use crate::visibility::Visibility;
 
 /// `z` of a row that sees nothing but itself: the paper's score of a self-target.
 pub const ALONE: f32 = -1e5;
-
-/// The kinds of attention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Every pair.
-    Full,
-    /// Chunks of neighbouring positions.
-    Local,
-    /// Chunks of positions whose vectors hash alike.
-    Lsh,
-}
 
 /// How a shared query/key vector `x` becomes a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,14 +42,23 @@ pub enum Keys {
     Shared(KeyNorm),
 }
 
+impl Keys {
+    /// Whether keys are the queries, so that a position sees itself only if alone.
+    pub const fn are_shared(self) -> bool {
+        matches!(self, Self::Shared(_))
+    }
+}
+
 /// Pairs that meet in several rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Duplicates {
     /// Count as often as they meet.
     Keep,
     /// Lose `log(N_ij + 1e-9)`, `N_ij` the rounds in which `j` is in the reach of `i` (and in its bucket where only the
-    /// same bucket is visible). The paper's `log N_ij`: `N_ij ≥ 1` for every visible pair, and `1 + 1e-9 = 1` in f32.
-    /// The `1e-9` is reformer-pytorch's and matters only with [`Wrap::Circular`], where a key that is seen across a
+    /// same bucket is visible), so that each visible key counts once. Equation 16 of the paper as printed counts the
+    /// rounds in which the two share a bucket, whether or not chunks show them to one another; a pair that shares a bucket
+    /// in two rounds and is in reach in one would then weigh a half. trax counts reach, and so does this.
+    /// `N_ij ≥ 1` for every visible pair, and `1 + 1e-9 = 1` in f32. The `1e-9` is reformer-pytorch's and matters only with [`Wrap::Circular`], where a key that is seen across a
     /// round's end has `N_ij = 0` and is raised by 20.7 there, and so here.
     Correct,
 }
@@ -75,20 +74,14 @@ pub struct LshConfig {
     pub chunks_after: usize,
     /// What lies beyond a round's ends.
     pub wrap: Wrap,
-    /// No position sees a later one.
-    pub causal: bool,
-    /// Positions from here on are memory: visible to all, `causal` or not (reformer-pytorch's appended keys).
-    pub causal_len: Option<usize>,
+    /// What a position may see of what is in reach.
+    pub visibility: Visibility,
     /// A position sees its own bucket only.
     pub same_bucket: bool,
     /// Pairs that meet in several rounds.
     pub duplicates: Duplicates,
     /// Key normalisation.
     pub keys: KeyNorm,
-    /// Padded queries see nothing and put out 0; else they attend like any other (and nobody looks).
-    pub mask_queries: bool,
-    /// Positions below this are visible even where the mask says padding: 2 for trax, which marks padding by sign.
-    pub unmaskable: usize,
     /// Share of probabilities dropped when an address is given.
     pub dropout: f32,
     /// Up to this length no chunks are cut: with `same_bucket` all pairs that share a bucket in any round, else all.
@@ -103,13 +96,10 @@ impl LshConfig {
             chunks_before: 1,
             chunks_after: 0,
             wrap: Wrap::Bounded,
-            causal: true,
-            causal_len: None,
+            visibility: Visibility::CAUSAL.with_masked_queries(true),
             same_bucket: true,
             duplicates: Duplicates::Correct,
             keys: KeyNorm::Rms,
-            mask_queries: true,
-            unmaskable: 0,
             dropout: 0.0,
             exact_below: 2 * chunk_length,
         }
@@ -121,7 +111,7 @@ impl LshConfig {
             wrap: Wrap::Circular,
             same_bucket: false,
             duplicates: Duplicates::Keep,
-            mask_queries: false,
+            visibility: Visibility::CAUSAL,
             exact_below: chunk_length,
             ..Self::paper(chunk_length)
         }
@@ -129,14 +119,15 @@ impl LshConfig {
 
     /// `LSHSelfAttention` of trax.
     pub const fn trax(chunk_length: usize) -> Self {
-        Self { unmaskable: 2, exact_below: 0, ..Self::hugging_face(chunk_length) }
+        let visibility = Visibility { unmaskable: 2, ..Visibility::CAUSAL };
+        Self { visibility, exact_below: 0, ..Self::hugging_face(chunk_length) }
     }
 
     /// `LSHAttention` of reformer-pytorch with `bucket_size = chunk_length`.
     pub const fn lucid(chunk_length: usize) -> Self {
         Self {
             keys: KeyNorm::UnitScaled,
-            mask_queries: true,
+            visibility: Visibility::CAUSAL.with_masked_queries(true),
             exact_below: 0,
             ..Self::hugging_face(chunk_length)
         }
@@ -153,8 +144,8 @@ impl LshConfig {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        check_chunk("lsh_attn_chunk_length", self.chunk_length)?;
-        check_dropout("lsh_attention_probs_dropout_prob", self.dropout)
+        check_chunk("chunk_length of LSH attention", self.chunk_length)?;
+        check_dropout("dropout of LSH attention", self.dropout)
     }
 }
 
@@ -169,14 +160,10 @@ pub struct LocalConfig {
     pub chunks_after: usize,
     /// What the first and the last chunk see beyond the ends.
     pub wrap: Wrap,
-    /// No position sees a later one.
-    pub causal: bool,
+    /// What a position may see of what is in reach.
+    pub visibility: Visibility,
     /// Where keys come from.
     pub keys: Keys,
-    /// As [`LshConfig::mask_queries`].
-    pub mask_queries: bool,
-    /// As [`LshConfig::unmaskable`].
-    pub unmaskable: usize,
     /// Share of probabilities dropped when an address is given.
     pub dropout: f32,
 }
@@ -189,38 +176,36 @@ impl LocalConfig {
             chunks_before: 1,
             chunks_after: 0,
             wrap: Wrap::Bounded,
-            causal: true,
+            visibility: Visibility::CAUSAL,
             keys: Keys::Separate,
-            mask_queries: false,
-            unmaskable: 0,
             dropout: 0.0,
         }
     }
 
     /// `LocalSelfAttention` of transformers.
     pub const fn hugging_face(chunk_length: usize, causal: bool) -> Self {
-        Self { causal, wrap: Wrap::Circular, ..Self::causal(chunk_length) }
+        let visibility = Visibility::CAUSAL.with_causal(causal);
+        Self { visibility, wrap: Wrap::Circular, ..Self::causal(chunk_length) }
+    }
+
+    /// The earliest position that a causal step at `position` sees.
+    pub const fn first_seen(&self, position: usize) -> usize {
+        (position / self.chunk_length).saturating_sub(self.chunks_before) * self.chunk_length
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        check_chunk("local_attn_chunk_length", self.chunk_length)?;
-        check_dropout("local_attention_probs_dropout_prob", self.dropout)
+        check_chunk("chunk_length of local attention", self.chunk_length)?;
+        check_dropout("dropout of local attention", self.dropout)
     }
 }
 
 /// Full attention: every pair.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FullConfig {
-    /// No position sees a later one.
-    pub causal: bool,
-    /// As [`LshConfig::causal_len`].
-    pub causal_len: Option<usize>,
+    /// What a position may see.
+    pub visibility: Visibility,
     /// Where keys come from.
     pub keys: Keys,
-    /// As [`LshConfig::mask_queries`].
-    pub mask_queries: bool,
-    /// As [`LshConfig::unmaskable`].
-    pub unmaskable: usize,
     /// Share of probabilities dropped when an address is given.
     pub dropout: f32,
 }
@@ -228,14 +213,7 @@ pub struct FullConfig {
 impl FullConfig {
     /// softmax(QKᵀ/√d)V over the past and oneself.
     pub const fn causal() -> Self {
-        Self {
-            causal: true,
-            causal_len: None,
-            keys: Keys::Separate,
-            mask_queries: false,
-            unmaskable: 0,
-            dropout: 0.0,
-        }
+        Self { visibility: Visibility::CAUSAL, keys: Keys::Separate, dropout: 0.0 }
     }
 
     /// Shared queries and keys over the past: what LSH attention approximates.
@@ -244,7 +222,7 @@ impl FullConfig {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        check_dropout("attention dropout", self.dropout)
+        check_dropout("dropout of full attention", self.dropout)
     }
 }
 

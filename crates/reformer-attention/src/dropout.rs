@@ -3,7 +3,7 @@
 
 use reformer_tensor::{Address, Key};
 
-/// Where a band's masks are.
+/// Where a head's masks are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dropout {
     pub(crate) address: Address,

@@ -5,7 +5,8 @@
 //! local   chunks of neighbouring positions
 //! lsh     chunks of positions whose vectors hash alike, several rounds (Kitaev, Kaiser, Levskaya 2020)
 //! ```
-//! Operations are functions on strided views of `[batch·len, heads·head_dim]` matrices; what a backward pass needs of its
+//! [`Attention`] is one value with three verbs, [`forward`](Attention::forward), [`backward`](Attention::backward) and
+//! [`step`](Attention::step), on strided views of `[batch·len, heads·head_dim]` matrices. What a backward pass needs of its
 //! forward pass is the output and one logsumexp per row. Buckets come in as values. Nothing here knows of projections,
 //! parameters, layers or files. Every semantic switch of the paper and of the other implementations is in
 //! [`LshConfig`], [`LocalConfig`] and [`FullConfig`].
@@ -16,10 +17,22 @@
 //! - rows that see nothing are 0 with `z = −∞`, rows that see nothing but themselves take their own value exactly;
 //! - NaN or infinity in an operand is an error that names the place, not a number that spreads;
 //! - bits do not depend on the number of threads;
-//! - scratch comes from the workspace, one tile a thread, plus the sorted order of the bands at work.
+//! - scratch comes from the workspace, one tile a thread, plus the sorted order of the heads at work.
+//!
+//! | to change … | open … |
+//! |---|---|
+//! | what the three kinds are, what callers may ask | `attention.rs` |
+//! | a semantic switch, what the paper and the others set it to | `config.rs` |
+//! | who sees whom: causality, padding, oneself, duplicates | `visibility/` |
+//! | what is common to all heads; NaN; rows that see only themselves | `heads.rs` |
+//! | which positions meet in which tile, on which thread | `walk/` (its `mod.rs` lists the files) |
+//! | the arithmetic of sixteen queries against their keys | `tile/` (its `mod.rs` lists the steps) |
+//! | what a decoding step remembers and sees | `decode/` |
+//! | the shapes of operands, their checks | `operands.rs` |
+//! | the truth that all of it is held to | `naive.rs` |
 //!
 //! ```
-//! use reformer_attention::{FullConfig, Inputs, KeyNorm, Layout, LshConfig, full_forward, lsh_forward};
+//! use reformer_attention::{Attention, FullConfig, Inputs, KeyNorm, Layout, LshConfig};
 //! use reformer_lsh::Buckets;
 //! use reformer_tensor::{Cpu, Matrix};
 //!
@@ -31,8 +44,10 @@
 //! // One bucket and one chunk that hold everything: LSH attention is full shared-QK attention.
 //! let buckets = [Buckets::given(1, 5, 2, vec![0; 5])?];
 //! let inputs = Inputs::shared(x.view(), x.view());
-//! lsh_forward(&cpu, &LshConfig::paper(8), layout, &inputs, &buckets, lsh.view_mut(), &mut z)?;
-//! full_forward(&cpu, &FullConfig::shared(KeyNorm::Rms), layout, &inputs, full.view_mut(), &mut z)?;
+//! let hashed = Attention::Lsh(LshConfig::paper(8));
+//! hashed.forward(&cpu, layout, &inputs, &buckets, lsh.view_mut(), &mut z)?;
+//! let exact = Attention::Full(FullConfig::shared(KeyNorm::Rms));
+//! exact.forward(&cpu, layout, &inputs, &[], full.view_mut(), &mut z)?;
 //! assert_eq!(lsh.as_slice(), full.as_slice());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -43,34 +58,22 @@
     reason = "a kernel has the instructions of its level only where it is inlined into the function that enables them"
 )]
 
-mod band;
-mod chunked;
+mod attention;
 mod config;
 pub mod decode;
 mod dropout;
 mod error;
-mod exact;
-mod flush;
-mod fold;
-mod full;
-mod group;
-mod key;
-pub mod layout;
-mod local;
-mod lsh;
-mod mask;
+mod heads;
 pub mod naive;
-mod order;
-mod round;
-mod softmax;
-mod weights;
-mod window;
+pub mod operands;
+mod tile;
+mod visibility;
+mod walk;
 
-pub use config::{ALONE, Duplicates, FullConfig, KeyNorm, Keys, Kind, LocalConfig, LshConfig};
+pub use attention::Attention;
+pub use config::{ALONE, Duplicates, FullConfig, KeyNorm, Keys, LocalConfig, LshConfig};
 pub use decode::{BucketTable, KeyValues, Storage};
 pub use error::{AttentionError, Result};
-pub use full::{full_backward, full_forward};
-pub use layout::{Gradients, Inputs, Layout, Masks, Upstream};
-pub use local::{local_backward, local_forward};
-pub use lsh::{lsh_backward, lsh_forward};
+pub use operands::{Gradients, Inputs, Layout, Masks, Upstream};
 pub use reformer_lsh::Wrap;
+pub use visibility::{Causal, Visibility};

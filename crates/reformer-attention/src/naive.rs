@@ -1,15 +1,17 @@
 //! The definitions, word for word: the truth that the fast paths are held to. For tests and benches.
 //!
-//! Which pairs meet is decided first ([`lsh_pairs`], [`local_pairs`], [`full_pairs`]), with integers; then one softmax
+//! Which pairs meet is decided first ([`pairs`]), with integers; then one softmax
 //! over all pairs of a row, of all rounds, is taken ([`attention`], [`attention_backward`]), generic over the number type.
 //! Self-targets are written as the paper writes them, a score of `−1e5` beside the others.
 
 use reformer_lsh::{Buckets, Chunks};
 use reformer_tensor::{Address, Real};
 
+use crate::attention::Attention;
 use crate::config::{ALONE, Duplicates, FullConfig, KeyNorm, Keys, LocalConfig, LshConfig};
 use crate::dropout::Dropout;
-use crate::layout::Masks;
+use crate::operands::Masks;
+use crate::visibility::{Causal, Visibility};
 
 /// A key that a query sees in a round.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,34 +28,52 @@ pub struct Pair {
 
 /// Time, padding, given pairs; `None` if invisible, else whether it is a lone self-target.
 struct Rules<'a> {
-    causal: bool,
-    causal_len: Option<usize>,
+    visibility: Visibility,
     shared: bool,
-    mask_queries: bool,
-    unmaskable: usize,
     masks: Masks<'a>,
 }
 
 impl Rules<'_> {
     fn see(&self, len: usize, i: usize, j: usize) -> Option<bool> {
         let token = |t: usize| self.masks.tokens.is_none_or(|m| m[t]);
-        if self.mask_queries && !token(i) {
+        let Visibility { causal, mask_queries, unmaskable } = self.visibility;
+        if mask_queries && !token(i) {
             return None;
         }
         if self.shared && i == j {
             return Some(true);
         }
-        let future = self.causal && i < j && self.causal_len.is_none_or(|n| j < n);
-        let hidden = !token(j) && j >= self.unmaskable;
+        let future = match causal {
+            Causal::No => false,
+            Causal::Yes => i < j,
+            Causal::Below(end) => i < j && j < end,
+        };
+        let hidden = !token(j) && j >= unmaskable;
         let apart = self.masks.pairs.is_some_and(|p| !p[i * len + j]);
         (!future && !hidden && !apart).then_some(false)
     }
 }
 
+/// The pairs of every query; `buckets` are needed for LSH attention.
+pub fn pairs(
+    attention: &Attention,
+    len: usize,
+    masks: Masks<'_>,
+    buckets: Option<&Buckets>,
+) -> Vec<Vec<Pair>> {
+    match attention {
+        Attention::Full(config) => full_pairs(config, len, masks),
+        Attention::Local(config) => local_pairs(config, len, masks),
+        Attention::Lsh(config) => {
+            lsh_pairs(config, len, masks, buckets.expect("LSH attention is defined by buckets"))
+        }
+    }
+}
+
 /// The pairs of every query in LSH attention.
-pub fn lsh_pairs(config: &LshConfig, len: usize, masks: Masks<'_>, buckets: &Buckets) -> Vec<Vec<Pair>> {
-    let &LshConfig { causal, causal_len, mask_queries, unmaskable, same_bucket, duplicates, .. } = config;
-    let rules = Rules { causal, causal_len, shared: true, mask_queries, unmaskable, masks };
+fn lsh_pairs(config: &LshConfig, len: usize, masks: Masks<'_>, buckets: &Buckets) -> Vec<Vec<Pair>> {
+    let &LshConfig { visibility, same_bucket, duplicates, .. } = config;
+    let rules = Rules { visibility, shared: true, masks };
     let same = |h: usize, i: usize, j: usize| !same_bucket || buckets.round(h)[i] == buckets.round(h)[j];
     if config.is_exact(len) {
         // Where all pairs meet in all rounds, the rounds are one.
@@ -119,10 +139,9 @@ fn exact_pairs(
 }
 
 /// The pairs of every query in local attention.
-pub fn local_pairs(config: &LocalConfig, len: usize, masks: Masks<'_>) -> Vec<Vec<Pair>> {
-    let shared = config.keys != Keys::Separate;
-    let &LocalConfig { causal, mask_queries, unmaskable, chunk_length: m, .. } = config;
-    let rules = Rules { causal, causal_len: None, shared, mask_queries, unmaskable, masks };
+fn local_pairs(config: &LocalConfig, len: usize, masks: Masks<'_>) -> Vec<Vec<Pair>> {
+    let m = config.chunk_length;
+    let rules = Rules { visibility: config.visibility, shared: config.keys.are_shared(), masks };
     let chunks = Chunks::new(1, len, m, config.chunks_before, config.chunks_after, config.wrap)
         .expect("checked sizes");
     let row = |i: usize| {
@@ -134,9 +153,8 @@ pub fn local_pairs(config: &LocalConfig, len: usize, masks: Masks<'_>) -> Vec<Ve
 }
 
 /// The pairs of every query in full attention.
-pub fn full_pairs(config: &FullConfig, len: usize, masks: Masks<'_>) -> Vec<Vec<Pair>> {
-    let &FullConfig { causal, causal_len, mask_queries, unmaskable, keys, .. } = config;
-    let rules = Rules { causal, causal_len, shared: keys != Keys::Separate, mask_queries, unmaskable, masks };
+fn full_pairs(config: &FullConfig, len: usize, masks: Masks<'_>) -> Vec<Vec<Pair>> {
+    let rules = Rules { visibility: config.visibility, shared: config.keys.are_shared(), masks };
     exact_pairs(&rules, len, 1, |_, _, _| true, false)
 }
 
@@ -153,7 +171,7 @@ pub struct Operands<'a, T> {
     pub dim: usize,
     /// Where keys come from.
     pub keys: Keys,
-    /// Address of this band's masks, rate.
+    /// Address of this head's masks, rate.
     pub dropout: Option<(Address, f32)>,
 }
 

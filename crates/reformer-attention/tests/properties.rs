@@ -1,11 +1,10 @@
 //! What must hold for any length, mask and bucketing; bad input; decoding.
 
 use proptest::prelude::*;
-use reformer_attention::decode::{Scratch, Step, full_step, local_step, lsh_step};
+use reformer_attention::decode::{Scratch, Step};
 use reformer_attention::{
-    ALONE, AttentionError, BucketTable, Duplicates, FullConfig, Gradients, Inputs, KeyNorm, KeyValues, Keys,
-    Layout, LocalConfig, LshConfig, Storage, Upstream, full_backward, full_forward, local_forward,
-    lsh_backward, lsh_forward,
+    ALONE, Attention, AttentionError, BucketTable, Duplicates, FullConfig, Gradients, Inputs, KeyNorm,
+    KeyValues, Keys, Layout, LocalConfig, LshConfig, Storage, Upstream, Visibility,
 };
 use reformer_lsh::{BucketCount, Buckets, Rotations, hash_vectors};
 use reformer_tensor::{Address, Cpu, Matrix, Purpose};
@@ -19,41 +18,31 @@ fn normal(seed: u64, rows: usize, cols: usize) -> Matrix {
 fn hash(cpu: &Cpu, x: &Matrix, layout: Layout, rounds: usize, tokens: Option<&[bool]>) -> Vec<Buckets> {
     let rotations =
         Rotations::draw(1, 0, 0, layout.head_dim, rounds, &BucketCount::new(&[8]).unwrap()).unwrap();
-    let of_band = |band: usize| {
-        let b = band / layout.heads;
+    let of_head = |index: usize| {
+        let b = index / layout.heads;
         let tokens = tokens.map(|t| &t[b * layout.len..(b + 1) * layout.len]);
-        hash_vectors(cpu, layout.band(x.view(), band), &rotations, tokens).unwrap()
+        hash_vectors(cpu, layout.head(x.view(), index), &rotations, tokens).unwrap()
     };
-    (0..layout.bands()).map(of_band).collect()
+    (0..layout.head_count()).map(of_head).collect()
 }
 
-/// `out, dqk, dv, z` of LSH attention.
-fn lsh(
+/// `out, dqk, dv, z` of attention with shared queries and keys.
+fn attend(
     cpu: &Cpu,
-    config: &LshConfig,
+    attention: impl Into<Attention>,
     layout: Layout,
     inputs: &Inputs<'_>,
     buckets: &[Buckets],
     dout: &Matrix,
 ) -> [Matrix; 4] {
+    let attention = attention.into();
     let zeros = || Matrix::zeros(layout.rows(), layout.cols());
     let (mut out, mut dqk, mut dv) = (zeros(), zeros(), zeros());
-    let mut z = Matrix::zeros(layout.bands(), layout.len);
-    lsh_forward(cpu, config, layout, inputs, buckets, out.view_mut(), z.as_mut_slice()).unwrap();
+    let mut z = Matrix::zeros(layout.head_count(), layout.len);
+    attention.forward(cpu, layout, inputs, buckets, out.view_mut(), z.as_mut_slice()).unwrap();
     let upstream = Upstream { out: out.view(), z: z.as_slice(), dout: dout.view() };
     let into = Gradients { dq: dqk.view_mut(), dk: None, dv: dv.view_mut() };
-    lsh_backward(cpu, config, layout, inputs, buckets, &upstream, into).unwrap();
-    [out, dqk, dv, z]
-}
-
-fn full(cpu: &Cpu, config: &FullConfig, layout: Layout, inputs: &Inputs<'_>, dout: &Matrix) -> [Matrix; 4] {
-    let zeros = || Matrix::zeros(layout.rows(), layout.cols());
-    let (mut out, mut dqk, mut dv) = (zeros(), zeros(), zeros());
-    let mut z = Matrix::zeros(layout.bands(), layout.len);
-    full_forward(cpu, config, layout, inputs, out.view_mut(), z.as_mut_slice()).unwrap();
-    let upstream = Upstream { out: out.view(), z: z.as_slice(), dout: dout.view() };
-    let into = Gradients { dq: dqk.view_mut(), dk: None, dv: dv.view_mut() };
-    full_backward(cpu, config, layout, inputs, &upstream, into).unwrap();
+    attention.backward(cpu, layout, inputs, buckets, &upstream, into).unwrap();
     [out, dqk, dv, z]
 }
 
@@ -90,12 +79,13 @@ proptest! {
     ) {
         let cpu = Cpu::single();
         let config = LshConfig {
-            causal, mask_queries, exact_below: if exact { 1000 } else { 0 }, ..LshConfig::paper(chunk)
+            visibility: Visibility::CAUSAL.with_causal(causal).with_masked_queries(mask_queries),
+            exact_below: if exact { 1000 } else { 0 }, ..LshConfig::paper(chunk)
         };
         let layout = Layout { batch: 2, len, heads: 1, head_dim: 6 };
         let (qk, v, dout) = (normal(seed, 2 * len, 6), normal(!seed, 2 * len, 6), normal(seed ^ 9, 2 * len, 6));
         let buckets = hash(&cpu, &qk, layout, rounds, None);
-        let plain = lsh(&cpu, &config, layout, &Inputs::shared(qk.view(), v.view()), &buckets, &dout);
+        let plain = attend(&cpu, config, layout, &Inputs::shared(qk.view(), v.view()), &buckets, &dout);
 
         let longer = Layout { len: len + extra, ..layout };
         let tokens: Vec<bool> = (0..longer.rows()).map(|i| i % longer.len < len).collect();
@@ -103,7 +93,7 @@ proptest! {
         let dout = padded(&dout, len, extra, 0.0);
         let buckets = hash(&cpu, &qk, longer, rounds, Some(&tokens));
         let inputs = Inputs::shared(qk.view(), v.view()).with_tokens(Some(&tokens));
-        let [out, dqk, dv, z] = lsh(&cpu, &config, longer, &inputs, &buckets, &dout);
+        let [out, dqk, dv, z] = attend(&cpu, config, longer, &inputs, &buckets, &dout);
         for (what, got, plain) in [("out", &out, &plain[0]), ("dqk", &dqk, &plain[1]), ("dv", &dv, &plain[2])] {
             let off = distance(unpadded(got, len, extra).as_slice(), plain.as_slice());
             prop_assert!(off < 2e-5, "{what} off by {off:e}");
@@ -121,10 +111,11 @@ proptest! {
         let layout = Layout { batch: 1, len, heads: 2, head_dim: 5 };
         let (qk, v, dout) = (normal(seed, len, 10), normal(!seed, len, 10), normal(seed ^ 9, len, 10));
         let inputs = Inputs::shared(qk.view(), v.view());
-        let config = LshConfig { causal, exact_below: 0, ..LshConfig::paper(len + extra) };
+        let visibility = Visibility::CAUSAL.with_causal(causal);
+        let config = LshConfig { visibility, exact_below: 0, ..LshConfig::paper(len + extra) };
         let buckets = vec![Buckets::given(1, len, 2, vec![1; len]).unwrap(); 2];
-        let chunked = lsh(&cpu, &config, layout, &inputs, &buckets, &dout);
-        let whole = full(&cpu, &FullConfig { causal, ..FullConfig::shared(KeyNorm::Rms) }, layout, &inputs, &dout);
+        let chunked = attend(&cpu, config, layout, &inputs, &buckets, &dout);
+        let whole = attend(&cpu, FullConfig { visibility, ..FullConfig::shared(KeyNorm::Rms) }, layout, &inputs, &[], &dout);
         for (a, b) in chunked.iter().zip(&whole) {
             prop_assert!(distance(a.as_slice(), b.as_slice()) < 2e-5);
         }
@@ -137,7 +128,7 @@ proptest! {
     ) {
         let cpu = Cpu::new(2).unwrap();
         let config = LshConfig {
-            same_bucket, causal, chunks_before: before, chunks_after: after, exact_below: 0,
+            same_bucket, visibility: Visibility::CAUSAL.with_causal(causal), chunks_before: before, chunks_after: after, exact_below: 0,
             wrap: if circular { reformer_attention::Wrap::Circular } else { reformer_attention::Wrap::Bounded },
             duplicates: if correct { Duplicates::Correct } else { Duplicates::Keep },
             ..LshConfig::paper(chunk)
@@ -148,7 +139,7 @@ proptest! {
         let buckets = [Buckets::given(rounds, len, buckets, ids).unwrap()];
         // Values of one make every row an average of ones.
         let (qk, ones) = (normal(seed, len, 3), Matrix::from_fn(len, 3, |_, _| 1.0));
-        let [out, dqk, dv, z] = lsh(&cpu, &config, layout, &Inputs::shared(qk.view(), ones.view()), &buckets, &ones);
+        let [out, dqk, dv, z] = attend(&cpu, config, layout, &Inputs::shared(qk.view(), ones.view()), &buckets, &ones);
         prop_assert!(out.as_slice().iter().all(|x| (x - 1.0).abs() < 1e-5));
         prop_assert!(z.as_slice().iter().all(|z| z.is_finite()));
         // … whose loss does not depend on the scores, and shares its gradient among the values.
@@ -181,8 +172,9 @@ proptest! {
         // No bucket is longer than a chunk of len, whether chunked or exact.
         for exact_below in [0, len] {
             let config = LshConfig { same_bucket, duplicates, exact_below, ..LshConfig::paper(len) };
-            lsh_forward(&cpu, &config, layout, &inputs, &buckets, out.view_mut(), &mut z).unwrap();
-            lsh_step(&config, &last, &table, &mut scratch, &mut step).unwrap();
+            let attention = Attention::Lsh(config);
+            attention.forward(&cpu, layout, &inputs, &buckets, out.view_mut(), &mut z).unwrap();
+            attention.step(&last, Some(&table), &mut scratch, &mut step).unwrap();
             prop_assert!(distance(&step, out.row(len - 1)) < 1e-5);
         }
         for keys in [Keys::Separate, Keys::Shared(KeyNorm::UnitScaled)] {
@@ -190,14 +182,13 @@ proptest! {
             let last = Step { rows: &rows, ..last };
             let mut inputs = inputs;
             inputs.k = (keys == Keys::Separate).then(|| qk.view());
-            let config = LocalConfig { keys, ..LocalConfig::causal(7) };
-            local_forward(&cpu, &config, layout, &inputs, out.view_mut(), &mut z).unwrap();
-            local_step(&config, &last, &mut scratch, &mut step).unwrap();
-            prop_assert!(distance(&step, out.row(len - 1)) < 1e-5);
-            let config = FullConfig { keys, ..FullConfig::causal() };
-            full_forward(&cpu, &config, layout, &inputs, out.view_mut(), &mut z).unwrap();
-            full_step(&config, &last, &mut scratch, &mut step).unwrap();
-            prop_assert!(distance(&step, out.row(len - 1)) < 1e-5);
+            let local = Attention::Local(LocalConfig { keys, ..LocalConfig::causal(7) });
+            let full = Attention::Full(FullConfig { keys, ..FullConfig::causal() });
+            for attention in [local, full] {
+                attention.forward(&cpu, layout, &inputs, &[], out.view_mut(), &mut z).unwrap();
+                attention.step(&last, None, &mut scratch, &mut step).unwrap();
+                prop_assert!(distance(&step, out.row(len - 1)) < 1e-5);
+            }
         }
     }
 }
@@ -210,7 +201,7 @@ fn the_first_row_takes_its_own_value_exactly() {
     let buckets = hash(&cpu, &qk, layout, 4, None);
     let inputs = Inputs::shared(qk.view(), v.view());
     for config in [LshConfig::paper(4), LshConfig::hugging_face(4), LshConfig::lucid(4)] {
-        let [out, _, dv, z] = lsh(&cpu, &config, layout, &inputs, &buckets, &v);
+        let [out, _, dv, z] = attend(&cpu, config, layout, &inputs, &buckets, &v);
         assert_eq!((out.row(0), z.as_slice()[0]), (v.row(0), ALONE));
         assert!(dv.as_slice().iter().all(|x| x.is_finite()));
     }
@@ -227,8 +218,8 @@ fn nan_and_infinity_are_reported_with_their_place() {
         let mut bad = good.clone();
         bad.row_mut(row)[col] = value;
         let inputs = Inputs::shared(good.view(), bad.view());
-        let error =
-            lsh_forward(&cpu, &LshConfig::paper(8), layout, &inputs, &buckets, out.view_mut(), &mut z);
+        let attention = Attention::Lsh(LshConfig::paper(8));
+        let error = attention.forward(&cpu, layout, &inputs, &buckets, out.view_mut(), &mut z);
         let Err(AttentionError::NonFinite { what, row: r, col: c, .. }) = error else { panic!("{error:?}") };
         assert_eq!((what, r, c), ("v", row, col));
     }
@@ -243,7 +234,8 @@ fn what_does_not_fit_is_refused_with_both_sizes() {
     let inputs = Inputs::shared(x.view(), x.view());
     let config = LshConfig { exact_below: 0, ..LshConfig::paper(4) };
     let mut refuse = |config: &LshConfig, layout, inputs: &Inputs<'_>, buckets: &[Buckets], z: &mut [f32]| {
-        lsh_forward(&cpu, config, layout, inputs, buckets, out.view_mut(), z).unwrap_err().to_string()
+        let attention = Attention::Lsh(*config);
+        attention.forward(&cpu, layout, inputs, buckets, out.view_mut(), z).unwrap_err().to_string()
     };
     let buckets = hash(&cpu, &x, layout, 2, None);
     let message = refuse(&config, Layout { len: 11, ..layout }, &inputs, &buckets, &mut z);
@@ -253,7 +245,7 @@ fn what_does_not_fit_is_refused_with_both_sizes() {
     let message = refuse(&config, layout, &inputs, &buckets, &mut [0.0; 3]);
     assert!(message.contains("z has 3 entries, expected 20"), "{message}");
     let message = refuse(&LshConfig { chunk_length: 0, ..config }, layout, &inputs, &buckets, &mut z);
-    assert!(message.contains("lsh_attn_chunk_length is 0, expected at least 1"), "{message}");
+    assert!(message.contains("chunk_length of LSH attention is 0, expected at least 1"), "{message}");
     let message = refuse(&LshConfig { dropout: 1.0, ..config }, layout, &inputs, &buckets, &mut z);
     assert!(message.contains("expected in [0, 1)"), "{message}");
     let message = refuse(&config, layout, &inputs.with_tokens(Some(&[true; 9])), &buckets, &mut z);
@@ -275,11 +267,15 @@ fn a_sequence_of_no_positions_is_nothing_to_do() {
     let layout = Layout { batch: 3, len: 0, heads: 2, head_dim: 4 };
     let x = Matrix::zeros(0, 8);
     let inputs = Inputs::shared(x.view(), x.view());
-    let [out, ..] = lsh(&cpu, &LshConfig::paper(4), layout, &inputs, &[], &x);
+    let [out, ..] = attend(&cpu, LshConfig::paper(4), layout, &inputs, &[], &x);
     assert!(out.as_slice().is_empty());
     let rows = KeyValues::new(1, 4, Storage::F32);
     let step = Step { q: &[0.0; 4], head: 0, position: 0, rows: &rows };
-    assert!(full_step(&FullConfig::causal(), &step, &mut Scratch::default(), &mut [0.0; 4]).is_err());
+    assert!(
+        Attention::from(FullConfig::causal())
+            .step(&step, None, &mut Scratch::default(), &mut [0.0; 4])
+            .is_err()
+    );
 }
 
 #[test]
@@ -290,11 +286,12 @@ fn a_step_reaches_the_latest_of_its_bucket_and_nobody_else() {
     rows.extend(x.view(), x.view(), Keys::Shared(KeyNorm::Rms)).unwrap();
     let table =
         |ids: Vec<u32>| BucketTable::of_prompt(&Buckets::given(2, len, 2, ids).unwrap(), 2, len).unwrap();
-    let config = LshConfig::paper(8);
+    let lsh = Attention::Lsh(LshConfig::paper(8));
     let step = Step { q: x.row(39), head: 0, position: 39, rows: &rows };
     let (mut scratch, mut got, mut expected) = (Scratch::default(), [0.0; 4], [0.0; 4]);
-    lsh_step(&config, &step, &table(vec![0; 80]), &mut scratch, &mut got).unwrap();
-    let window = LocalConfig { keys: Keys::Shared(KeyNorm::Rms), ..LocalConfig::causal(16) };
+    lsh.step(&step, Some(&table(vec![0; 80])), &mut scratch, &mut got).unwrap();
+    let keys = Keys::Shared(KeyNorm::Rms);
+    let window = Attention::Local(LocalConfig { keys, ..LocalConfig::causal(16) });
     let shifted = {
         let mut rows = KeyValues::new(1, 4, Storage::F32);
         let last = x.view().rows_range(24..40);
@@ -302,11 +299,11 @@ fn a_step_reaches_the_latest_of_its_bucket_and_nobody_else() {
         rows
     };
     let alone = Step { position: 15, rows: &shifted, ..step };
-    local_step(&window, &alone, &mut scratch, &mut expected).unwrap();
+    window.step(&alone, None, &mut scratch, &mut expected).unwrap();
     assert!(distance(&got, &expected) < 1e-6);
     // Alone in its bucket in both rounds: its own value, exactly.
     let lonely = (0..80).map(|i| u32::from(i % 40 == 39)).collect();
-    lsh_step(&config, &step, &table(lonely), &mut scratch, &mut got).unwrap();
+    lsh.step(&step, Some(&table(lonely)), &mut scratch, &mut got).unwrap();
     assert_eq!(got, x.row(39));
 }
 
@@ -318,8 +315,9 @@ fn a_step_that_needs_what_was_given_back_says_so() {
     rows.forget_before(150);
     let step = Step { q: x.row(199), head: 0, position: 199, rows: &rows };
     let (mut scratch, mut out) = (Scratch::default(), [0.0; 4]);
-    local_step(&LocalConfig::causal(16), &step, &mut scratch, &mut out).unwrap();
-    let message = full_step(&FullConfig::causal(), &step, &mut scratch, &mut out).unwrap_err().to_string();
+    let (local, full) = (Attention::Local(LocalConfig::causal(16)), Attention::Full(FullConfig::causal()));
+    local.step(&step, None, &mut scratch, &mut out).unwrap();
+    let message = full.step(&step, None, &mut scratch, &mut out).unwrap_err().to_string();
     assert!(message.contains("position 0 is needed, but only those from 128 on"), "{message}");
 }
 
@@ -333,10 +331,10 @@ fn a_pair_that_meets_in_every_round_counts_once_with_correction() {
     // Position 2 meets 0 in both rounds and 1 in the first.
     let buckets = [Buckets::given(2, 3, 2, vec![0, 0, 0, 0, 1, 0]).unwrap()];
     let corrected = LshConfig { exact_below: 0, ..LshConfig::paper(3) };
-    let [out, ..] = lsh(&cpu, &corrected, layout, &inputs, &buckets, &x);
-    let everything = full(&cpu, &FullConfig::shared(KeyNorm::Rms), layout, &inputs, &x);
+    let [out, ..] = attend(&cpu, corrected, layout, &inputs, &buckets, &x);
+    let everything = attend(&cpu, FullConfig::shared(KeyNorm::Rms), layout, &inputs, &[], &x);
     assert!(distance(out.row(2), everything[0].row(2)) < 1e-6);
     let kept = LshConfig { duplicates: Duplicates::Keep, ..corrected };
-    let [out, ..] = lsh(&cpu, &kept, layout, &inputs, &buckets, &x);
+    let [out, ..] = attend(&cpu, kept, layout, &inputs, &buckets, &x);
     assert!(distance(out.row(2), everything[0].row(2)) > 1e-3, "kept duplicates weigh twice");
 }

@@ -72,6 +72,48 @@ impl Chunks {
         self.chunk_length
     }
 
+    /// Rounds of the list.
+    pub fn rounds(&self) -> usize {
+        self.rounds
+    }
+
+    /// Positions of a round.
+    #[allow(clippy::len_without_is_empty, reason = "a length of a sequence, not of a container")]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Chunks seen before a chunk.
+    pub fn before(&self) -> usize {
+        self.before
+    }
+
+    /// Chunks seen after a chunk.
+    pub fn after(&self) -> usize {
+        self.after
+    }
+
+    /// What lies beyond the ends of a round.
+    pub fn wrap(&self) -> Wrap {
+        self.wrap
+    }
+
+    /// The chunk `at`, counted over all rounds from 0, as the chunks of `round` see it: its own round, and its ranks
+    /// there. `at` may lie beyond the ends of the round or of the list: with [`Wrap::Circular`] the circle goes on, with
+    /// [`Wrap::Bounded`] nothing is there.
+    pub fn ranks(&self, round: usize, at: isize) -> Option<(usize, Range<usize>)> {
+        let per_round = self.per_round();
+        let chunk = match self.wrap {
+            Wrap::Circular => at.rem_euclid(self.count() as isize) as usize,
+            Wrap::Bounded => {
+                let inside = (round * per_round) as isize..((round + 1) * per_round) as isize;
+                inside.contains(&at).then_some(at as usize)?
+            }
+        };
+        let first = chunk % per_round * self.chunk_length;
+        Some((chunk / per_round, first..self.len.min(first + self.chunk_length)))
+    }
+
     /// Chunks that a chunk may see, itself included.
     pub fn window(&self) -> usize {
         self.before + 1 + self.after
@@ -130,6 +172,18 @@ mod tests {
 
     fn see(chunks: &Chunks, chunk: usize) -> Vec<usize> {
         chunks.neighbours(chunk).collect()
+    }
+
+    #[test]
+    fn ranks_beyond_a_round_are_the_next_rounds_or_nothing() {
+        let circle = Chunks::new(2, 10, 4, 1, 0, Wrap::Circular).unwrap();
+        assert_eq!(circle.ranks(0, 2), Some((0, 8..10)), "the last chunk of a round is short");
+        assert_eq!(circle.ranks(0, 3), Some((1, 0..4)));
+        assert_eq!(circle.ranks(0, -1), Some((1, 8..10)));
+        assert_eq!(circle.ranks(1, 6), Some((0, 0..4)));
+        let bounded = Chunks::new(2, 10, 4, 1, 0, Wrap::Bounded).unwrap();
+        assert_eq!(bounded.ranks(1, 3), Some((1, 0..4)));
+        assert_eq!((bounded.ranks(1, 2), bounded.ranks(0, -1), bounded.ranks(1, 6)), (None, None, None));
     }
 
     #[test]

@@ -9,13 +9,15 @@
 //! Depth enters only through parameters (with their gradients and optimizer state) and the buckets,
 //! `rounds·heads` numbers a token and LSH layer: nothing else of a layer is kept.
 
+use reformer_attention::Attention;
 use reformer_tensor::{Precision, Workspace};
 
 use crate::config::{Config, Kind};
 pub use crate::flops::flops_per_token;
 use crate::head;
 use crate::parameters::{Group, Parameters};
-use crate::sublayer::{Kernel, PIECE, feed_forward_piece, portions};
+use crate::sublayer::semantics;
+use crate::sublayer::{PIECE, feed_forward_piece, portions};
 
 const F32: usize = size_of::<f32>();
 
@@ -91,10 +93,11 @@ impl MemoryEstimate {
         let len = config.padded_length(len);
         let tokens = rows * len;
         let sizes = GroupSizes::of(config);
-        let kernels: Vec<Kernel> =
-            (0..config.layers()).map(|layer| Kernel::new(config, layer, len, setup.attention)).collect();
-        let hashing = kernels.iter().filter(|kernel| kernel.needs_buckets(len)).count();
-        let attention = kernels.iter().map(|kernel| attention_working_set(config, kernel, rows, len)).max();
+        let of_layer = |layer| semantics::attention(config, layer, len, setup.attention);
+        let attentions: Vec<Attention> = (0..config.layers()).map(of_layer).collect();
+        let hashing = attentions.iter().filter(|attention| attention.needs_buckets(len)).count();
+        let attention =
+            attentions.iter().map(|attention| attention_working_set(config, attention, rows, len)).max();
         let (attention, feed_forward) = (attention.unwrap_or(0), feed_forward_working_set(config, tokens));
         let head = head_working_set(config, tokens);
         let working_set = attention.max(feed_forward);
@@ -190,15 +193,16 @@ fn projections(kind: Kind) -> usize {
 }
 
 /// The first portion, which is the largest. In attention's backward: per projection its value and gradient, the output,
-/// its gradient, `z`, the kernel's own. On the way back to `dx`: the gradients, and `n`, `dn` of a piece.
-fn attention_working_set(config: &Config, kernel: &Kernel, rows: usize, len: usize) -> usize {
+/// its gradient, `z`, attention's own. On the way back to `dx`: the gradients, and `n`, `dn` of a piece.
+fn attention_working_set(config: &Config, attention: &Attention, rows: usize, len: usize) -> usize {
     let (heads, dim) = (config.num_attention_heads, config.attention_head_size);
     let portion = &portions(rows, len, heads, dim)[0];
     let (tokens, heads) = (portion.rows.len() * len, portion.heads.len());
-    let (width, projections) = (heads * dim, kernel.projections());
+    let (width, projections) = (heads * dim, semantics::projections(attention));
     let differentiating = (2 * projections + 2) * tokens * width + tokens * heads;
+    let own = semantics::working_set(attention, config, portion.rows.len(), heads, len);
     let back = projections * tokens * width + 2 * PIECE.min(tokens) * config.hidden_size;
-    (differentiating * F32 + kernel.working_set(config, portion.rows.len(), heads, len)).max(back * F32)
+    (differentiating * F32 + own).max(back * F32)
 }
 
 /// `n, t` of width h, `u, a` of width f, for a piece.

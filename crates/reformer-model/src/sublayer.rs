@@ -5,7 +5,7 @@
 
 mod attention;
 mod feed_forward;
-mod kernel;
+pub(crate) mod semantics;
 
 use reformer_reversible::Coupling;
 pub use reformer_reversible::Sublayer;
@@ -14,7 +14,6 @@ pub use attention::Attention;
 pub(crate) use attention::{PIECE, portions};
 pub use feed_forward::FeedForward;
 pub(crate) use feed_forward::piece as feed_forward_piece;
-pub(crate) use kernel::Kernel;
 
 /// A block: two half-residual couplings.
 pub type Block<'a> = Coupling<Attention<'a>, FeedForward<'a>>;

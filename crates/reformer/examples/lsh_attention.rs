@@ -6,7 +6,7 @@
 
 #![allow(clippy::print_stdout, reason = "an example shows what it found")]
 
-use reformer::attention::{FullConfig, Inputs, KeyNorm, Layout, LshConfig, full_forward, lsh_forward};
+use reformer::attention::{Attention, FullConfig, Inputs, KeyNorm, Layout, LshConfig};
 use reformer::lsh::{BucketCount, Rotations, hash_vectors};
 use reformer::tensor::{Address, Cpu, Matrix, Purpose};
 
@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut exact = Matrix::zeros(LEN, DIM);
     let mut z = vec![0.0; LEN];
-    full_forward(&cpu, &FullConfig::shared(KeyNorm::Rms), layout, &inputs, exact.view_mut(), &mut z)?;
+    let full = Attention::Full(FullConfig::shared(KeyNorm::Rms));
+    full.forward(&cpu, layout, &inputs, &[], exact.view_mut(), &mut z)?;
 
     println!("rounds  mean error against exact attention");
     let mut errors = Vec::new();
@@ -30,7 +31,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let rotations = Rotations::draw(7, 0, 0, DIM, rounds, &BucketCount::new(&[32])?)?;
         let buckets = [hash_vectors(&cpu, qk.view(), &rotations, None)?];
         let mut out = Matrix::zeros(LEN, DIM);
-        lsh_forward(&cpu, &LshConfig::paper(128), layout, &inputs, &buckets, out.view_mut(), &mut z)?;
+        let lsh = Attention::Lsh(LshConfig::paper(128));
+        lsh.forward(&cpu, layout, &inputs, &buckets, out.view_mut(), &mut z)?;
         let error = out.as_slice().iter().zip(exact.as_slice()).map(|(a, b)| (a - b).abs()).sum::<f32>();
         errors.push(error / (LEN * DIM) as f32);
         println!("{rounds:6}  {:.4}", errors[errors.len() - 1]);

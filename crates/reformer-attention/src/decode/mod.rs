@@ -21,12 +21,10 @@
 //!
 //! One softmax over all rounds' candidates is what combining rounds by their logsumexp comes to.
 
-mod rows;
-mod step;
-mod table;
-mod trax;
+pub(crate) mod bucket_table;
+pub(crate) mod key_values;
+pub(crate) mod step;
 
-pub use rows::{KeyValues, PAGE, Storage};
-pub use step::{Scratch, Step, full_step, local_step, lsh_step};
-pub use table::BucketTable;
-pub use trax::{TraxMemory, TraxWindow};
+pub use bucket_table::BucketTable;
+pub use key_values::{KeyValues, PAGE, Storage};
+pub use step::{Scratch, Step};

@@ -2,11 +2,11 @@
 
 use reformer_lsh::Wrap;
 
-use super::rows::KeyValues;
-use super::table::BucketTable;
+use super::bucket_table::BucketTable;
+use super::key_values::KeyValues;
 use crate::config::{Duplicates, FullConfig, Keys, LocalConfig, LshConfig};
 use crate::error::{AttentionError, Result};
-use crate::layout::check_count;
+use crate::operands::check_count;
 
 /// One head of one new position.
 #[derive(Clone, Copy, Debug)]
@@ -52,20 +52,25 @@ impl Step<'_> {
     }
 
     fn attend_from(&self, first: usize, keys: Keys, scores: &mut Vec<f32>, out: &mut [f32]) {
-        let end = self.position + usize::from(!keys.self_if_alone());
+        let end = self.position + usize::from(!keys.are_shared());
         self.attend(first as u32..end as u32, scores, out);
     }
 }
 
 /// Full attention of the newest position.
-pub fn full_step(config: &FullConfig, step: &Step<'_>, scratch: &mut Scratch, out: &mut [f32]) -> Result<()> {
+pub(crate) fn full_step(
+    config: &FullConfig,
+    step: &Step<'_>,
+    scratch: &mut Scratch,
+    out: &mut [f32],
+) -> Result<()> {
     step.check(0, out)?;
     step.attend_from(0, config.keys, &mut scratch.scores, out);
     Ok(())
 }
 
 /// Local attention of the newest position.
-pub fn local_step(
+pub(crate) fn local_step(
     config: &LocalConfig,
     step: &Step<'_>,
     scratch: &mut Scratch,
@@ -78,18 +83,11 @@ pub fn local_step(
     Ok(())
 }
 
-impl LocalConfig {
-    /// The earliest position that a causal step at `position` sees.
-    pub const fn first_seen(&self, position: usize) -> usize {
-        (position / self.chunk_length).saturating_sub(self.chunks_before) * self.chunk_length
-    }
-}
-
-/// LSH attention of the newest position, whose buckets are the last ones of `table`.
-pub fn lsh_step(
+/// LSH attention of the newest position, whose buckets are the last ones of `table`; `None` where none are needed.
+pub(crate) fn lsh_step(
     config: &LshConfig,
     step: &Step<'_>,
-    table: &BucketTable,
+    table: Option<&BucketTable>,
     scratch: &mut Scratch,
     out: &mut [f32],
 ) -> Result<()> {
@@ -100,7 +98,9 @@ pub fn lsh_step(
         step.attend_from(0, Keys::Shared(config.keys), scores, out);
         return Ok(());
     }
-    check_count("remembered buckets (push the newest position's first)", table.len(), step.position + 1)?;
+    let remembered = table.map_or(0, BucketTable::len);
+    check_count("remembered buckets (push the newest position's first)", remembered, step.position + 1)?;
+    let table = table.expect("a table that remembers something");
     candidates.clear();
     if config.same_bucket {
         same_bucket(config, step.position, table, candidates);

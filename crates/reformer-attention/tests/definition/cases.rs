@@ -2,26 +2,16 @@
 
 use reformer_attention::naive::{self, Operands, Pair};
 use reformer_attention::{
-    Duplicates, FullConfig, Gradients, Inputs, KeyNorm, Keys, Layout, LocalConfig, LshConfig, Masks,
-    Upstream, Wrap,
-};
-use reformer_attention::{
-    full_backward, full_forward, local_backward, local_forward, lsh_backward, lsh_forward,
+    Attention, Causal, Duplicates, FullConfig, Gradients, Inputs, KeyNorm, Keys, Layout, LocalConfig,
+    LshConfig, Masks, Upstream, Visibility, Wrap,
 };
 use reformer_lsh::Buckets;
 use reformer_tensor::{Address, Cpu, Matrix, Purpose, Real};
 
-#[derive(Clone, Copy, Debug)]
-pub enum Config {
-    Full(FullConfig),
-    Local(LocalConfig),
-    Lsh(LshConfig),
-}
-
 #[derive(Clone, Debug)]
 pub struct Case {
     pub name: String,
-    pub config: Config,
+    pub attention: Attention,
     pub layout: Layout,
     pub rounds: usize,
     pub num_buckets: usize,
@@ -32,25 +22,10 @@ pub struct Case {
 }
 
 impl Case {
-    pub fn new(name: impl Into<String>, config: Config, len: usize) -> Self {
+    pub fn new(name: impl Into<String>, attention: impl Into<Attention>, len: usize) -> Self {
         let layout = Layout { batch: 2, len, heads: 2, head_dim: 8 };
-        Self { name: name.into(), config, layout, rounds: 2, num_buckets: 4, padding: 0, pairs: false }
-    }
-
-    fn keys(&self) -> Keys {
-        match &self.config {
-            Config::Full(c) => c.keys,
-            Config::Local(c) => c.keys,
-            Config::Lsh(c) => Keys::Shared(c.keys),
-        }
-    }
-
-    fn dropout(&self) -> f32 {
-        match &self.config {
-            Config::Full(c) => c.dropout,
-            Config::Local(c) => c.dropout,
-            Config::Lsh(c) => c.dropout,
-        }
+        let attention = attention.into();
+        Self { name: name.into(), attention, layout, rounds: 2, num_buckets: 4, padding: 0, pairs: false }
     }
 }
 
@@ -67,11 +42,13 @@ pub fn table() -> Vec<Case> {
     ];
     for (start, config) in starts {
         let mut push = |what: &str, config: LshConfig| {
-            cases.push(Case::new(format!("lsh {start}: {what}"), Config::Lsh(config), len));
+            cases.push(Case::new(format!("lsh {start}: {what}"), config, len));
         };
         push("as it is", config);
-        push("not causal", LshConfig { causal: false, ..config });
-        push("memory", LshConfig { causal_len: Some(30), ..config });
+        let both_ways = LshConfig { visibility: config.visibility.with_causal(false), ..config };
+        push("not causal", both_ways);
+        let visibility = Visibility { causal: Causal::Below(30), ..config.visibility };
+        push("memory", LshConfig { visibility, ..config });
         push("other bucket rule", LshConfig { same_bucket: !config.same_bucket, ..config });
         let duplicates =
             if config.duplicates == Duplicates::Keep { Duplicates::Correct } else { Duplicates::Keep };
@@ -79,31 +56,31 @@ pub fn table() -> Vec<Case> {
         push("other rules", LshConfig { duplicates, same_bucket: !config.same_bucket, ..config });
         let wrap = if config.wrap == Wrap::Circular { Wrap::Bounded } else { Wrap::Circular };
         push("other wrap", LshConfig { wrap, ..config });
-        push(
-            "two before, one after",
-            LshConfig { chunks_before: 2, chunks_after: 1, causal: false, ..config },
-        );
+        push("two before, one after", LshConfig { chunks_before: 2, chunks_after: 1, ..both_ways });
         push("own chunk only", LshConfig { chunks_before: 0, ..config });
         push("dropout", LshConfig { dropout: 0.3, ..config });
         for (what, padding, pairs) in [("padding", 13, false), ("pair mask", 0, true)] {
-            let config = Config::Lsh(LshConfig { causal: false, ..config });
-            cases.push(Case { padding, pairs, ..Case::new(format!("lsh {start}: {what}"), config, len) });
+            cases.push(Case { padding, pairs, ..Case::new(format!("lsh {start}: {what}"), both_ways, len) });
         }
     }
     let shared = [Keys::Separate, Keys::Shared(KeyNorm::Rms), Keys::Shared(KeyNorm::UnitScaled)];
     for keys in shared {
         for causal in [true, false] {
-            let full = FullConfig { keys, causal, ..FullConfig::causal() };
-            let local = LocalConfig { keys, causal, ..LocalConfig::causal(m) };
-            let around = LocalConfig { chunks_after: 1, wrap: Wrap::Circular, mask_queries: true, ..local };
-            let dropped = FullConfig { dropout: 0.2, mask_queries: true, ..full };
+            let visibility = Visibility::CAUSAL.with_causal(causal);
+            let full = FullConfig { keys, visibility, ..FullConfig::causal() };
+            let local = LocalConfig { keys, visibility, ..LocalConfig::causal(m) };
+            let masked = visibility.with_masked_queries(true);
+            let around = LocalConfig { chunks_after: 1, wrap: Wrap::Circular, visibility: masked, ..local };
+            let dropped = FullConfig { dropout: 0.2, visibility: masked, ..full };
+            let end = if causal { Causal::Below(140) } else { Causal::No };
+            let memory = FullConfig { visibility: Visibility { causal: end, ..visibility }, ..full };
             for (what, config, len, padding) in [
-                ("full", Config::Full(full), 150, 0),
-                ("full, padded", Config::Full(full), 37, 9),
-                ("full, dropout", Config::Full(dropped), 70, 6),
-                ("full, memory", Config::Full(FullConfig { causal_len: Some(140), ..full }), 150, 0),
-                ("local", Config::Local(local), len, 0),
-                ("local, around", Config::Local(around), len, 7),
+                ("full", Attention::Full(full), 150, 0),
+                ("full, padded", Attention::Full(full), 37, 9),
+                ("full, dropout", Attention::Full(dropped), 70, 6),
+                ("full, memory", Attention::Full(memory), 150, 0),
+                ("local", Attention::Local(local), len, 0),
+                ("local, around", Attention::Local(around), len, 7),
             ] {
                 let name = format!("{what} {keys:?}, causal {causal}");
                 cases.push(Case { padding, ..Case::new(name, config, len) });
@@ -114,21 +91,21 @@ pub fn table() -> Vec<Case> {
         [LshConfig { exact_below: 0, ..LshConfig::paper(m) }, LshConfig::trax(m), LshConfig::lucid(m)]
     {
         for len in [1, 2, 7, 8, 9, 16, 17] {
-            cases.push(Case::new(format!("length {len} {:?}", config.wrap), Config::Lsh(config), len));
+            cases.push(Case::new(format!("length {len} {:?}", config.wrap), config, len));
         }
         for rounds in [1, 3, 4] {
             let name = format!("{rounds} rounds {:?}", config.wrap);
-            cases.push(Case { rounds, ..Case::new(name, Config::Lsh(config), 40) });
+            cases.push(Case { rounds, ..Case::new(name, config, 40) });
         }
-        let one = Case::new(format!("one bucket {:?}", config.wrap), Config::Lsh(config), 40);
+        let one = Case::new(format!("one bucket {:?}", config.wrap), config, 40);
         cases.push(Case { num_buckets: 1, ..one });
     }
     let wide = LshConfig { exact_below: 0, ..LshConfig::paper(64) };
-    let mut large = Case::new("the shape that counts", Config::Lsh(wide), 300);
+    let mut large = Case::new("the shape that counts", wide, 300);
     large.layout = Layout { batch: 1, len: 300, heads: 2, head_dim: 64 };
     cases.push(large);
     let long_chunk = LshConfig { exact_below: 0, ..LshConfig::paper(100) };
-    cases.push(Case::new("chunks longer than a tile's queries", Config::Lsh(long_chunk), 230));
+    cases.push(Case::new("chunks longer than a tile's queries", long_chunk, 230));
     cases
 }
 
@@ -159,15 +136,15 @@ impl Data {
         let tokens =
             (case.padding > 0).then(|| (0..batch * len).map(|row| token(row / len, row % len)).collect());
         let pad = u32::from(case.padding > 0);
-        let bucket = |band: usize, e: usize| {
-            if token(band / layout.heads, e % len) {
-                address.sub(9).sub(band as u64).bits(e as u64) % case.num_buckets as u32
+        let bucket = |index: usize, e: usize| {
+            if token(index / layout.heads, e % len) {
+                address.sub(9).sub(index as u64).bits(e as u64) % case.num_buckets as u32
             } else {
                 case.num_buckets as u32
             }
         };
-        let of_band = |band: usize| {
-            let ids = (0..case.rounds * len).map(|e| bucket(band, e)).collect();
+        let of_head = |index: usize| {
+            let ids = (0..case.rounds * len).map(|e| bucket(index, e)).collect();
             Buckets::given(case.rounds, len, case.num_buckets + pad as usize, ids).unwrap()
         };
         Self {
@@ -175,7 +152,7 @@ impl Data {
             k: normal(2, 1.0),
             v: normal(3, 1.0),
             dout: normal(4, 1.0),
-            buckets: (0..layout.bands()).map(of_band).collect(),
+            buckets: (0..layout.head_count()).map(of_head).collect(),
             tokens,
             pairs: case.pairs.then(|| {
                 (0..batch * len * len).map(|e| !address.sub(5).bits(e as u64).is_multiple_of(3)).collect()
@@ -187,7 +164,7 @@ impl Data {
     pub fn inputs(&self, case: &Case) -> Inputs<'_> {
         Inputs {
             q: self.q.view(),
-            k: (case.keys() == Keys::Separate).then(|| self.k.view()),
+            k: (case.attention.keys() == Keys::Separate).then(|| self.k.view()),
             v: self.v.view(),
             masks: Masks { tokens: self.tokens.as_deref(), pairs: self.pairs.as_deref() },
             dropout: Some(self.address),
@@ -209,27 +186,17 @@ pub fn fast(cpu: &Cpu, case: &Case, data: &Data) -> Outcome<f32> {
     let (layout, inputs) = (case.layout, data.inputs(case));
     let zeros = || Matrix::zeros(layout.rows(), layout.cols());
     let (mut out, mut dq, mut dk, mut dv) = (zeros(), zeros(), zeros(), zeros());
-    let mut z = vec![f32::NAN; layout.bands() * layout.len];
+    let mut z = vec![f32::NAN; layout.head_count() * layout.len];
     let (view, b) = (out.view_mut(), &data.buckets);
-    match &case.config {
-        Config::Full(c) => full_forward(cpu, c, layout, &inputs, view, &mut z),
-        Config::Local(c) => local_forward(cpu, c, layout, &inputs, view, &mut z),
-        Config::Lsh(c) => lsh_forward(cpu, c, layout, &inputs, b, view, &mut z),
-    }
-    .unwrap();
+    case.attention.forward(cpu, layout, &inputs, b, view, &mut z).unwrap();
     let upstream = Upstream { out: out.view(), z: &z, dout: data.dout.view() };
     let into = Gradients { dq: dq.view_mut(), dk: inputs.k.map(|_| dk.view_mut()), dv: dv.view_mut() };
-    match &case.config {
-        Config::Full(c) => full_backward(cpu, c, layout, &inputs, &upstream, into),
-        Config::Local(c) => local_backward(cpu, c, layout, &inputs, &upstream, into),
-        Config::Lsh(c) => lsh_backward(cpu, c, layout, &inputs, b, &upstream, into),
-    }
-    .unwrap();
+    case.attention.backward(cpu, layout, &inputs, b, &upstream, into).unwrap();
     Outcome { tensors: [out, dq, dk, dv].map(|m| m.as_slice().to_vec()), z }
 }
 
 /// One head of one sequence for the twin, owned.
-pub struct Band<T> {
+pub struct Head<T> {
     pub q: Vec<T>,
     pub k: Vec<T>,
     pub v: Vec<T>,
@@ -240,25 +207,22 @@ pub struct Band<T> {
     pub dropout: Option<(Address, f32)>,
 }
 
-impl<T: Real> Band<T> {
-    pub fn new(case: &Case, data: &Data, band: usize) -> Self {
+impl<T: Real> Head<T> {
+    pub fn new(case: &Case, data: &Data, index: usize) -> Self {
         let layout = case.layout;
         let own = |m: &Matrix| -> Vec<T> {
-            layout.band(m.view(), band).rows_iter().flatten().map(|&x| T::of(f64::from(x))).collect()
+            layout.head(m.view(), index).rows_iter().flatten().map(|&x| T::of(f64::from(x))).collect()
         };
-        let (b, len) = (band / layout.heads, layout.len);
+        let (b, len) = (index / layout.heads, layout.len);
         let masks = Masks {
             tokens: data.tokens.as_ref().map(|t| &t[b * len..(b + 1) * len]),
             pairs: data.pairs.as_ref().map(|p| &p[b * len * len..(b + 1) * len * len]),
         };
-        let pairs = match &case.config {
-            Config::Full(c) => naive::full_pairs(c, len, masks),
-            Config::Local(c) => naive::local_pairs(c, len, masks),
-            Config::Lsh(c) => naive::lsh_pairs(c, len, masks, &data.buckets[band]),
-        };
-        let dropout = Some((data.address.sub(band as u64), case.dropout())).filter(|(_, rate)| *rate > 0.0);
+        let pairs = naive::pairs(&case.attention, len, masks, Some(&data.buckets[index]));
+        let dropout =
+            Some((data.address.sub(index as u64), case.attention.dropout())).filter(|(_, rate)| *rate > 0.0);
         let (q, k, v, dout) = (own(&data.q), own(&data.k), own(&data.v), own(&data.dout));
-        Self { q, k, v, dout, pairs, keys: case.keys(), dim: layout.head_dim, dropout }
+        Self { q, k, v, dout, pairs, keys: case.attention.keys(), dim: layout.head_dim, dropout }
     }
 
     pub fn operands(&self) -> Operands<'_, T> {
@@ -278,11 +242,11 @@ pub fn twin<T: Real>(case: &Case, data: &Data) -> Outcome<T> {
     let (d, len) = (layout.head_dim, layout.len);
     let mut tensors = [(); 4].map(|()| vec![T::zero(); layout.rows() * layout.cols()]);
     let mut z = Vec::new();
-    for index in 0..layout.bands() {
-        let band = Band::<T>::new(case, data, index);
-        let (out, band_z) = naive::attention(&band.operands(), &band.pairs);
-        let [dq, dk, dv] = naive::attention_backward(&band.operands(), &band.pairs, &band.dout);
-        z.extend(band_z);
+    for index in 0..layout.head_count() {
+        let head = Head::<T>::new(case, data, index);
+        let (out, head_z) = naive::attention(&head.operands(), &head.pairs);
+        let [dq, dk, dv] = naive::attention_backward(&head.operands(), &head.pairs, &head.dout);
+        z.extend(head_z);
         let (b, h) = (index / layout.heads, index % layout.heads);
         for (to, from) in tensors.iter_mut().zip([out, dq, dk, dv]) {
             for t in 0..len {

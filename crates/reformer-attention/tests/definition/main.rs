@@ -4,8 +4,8 @@
 
 mod cases;
 
-use cases::{Band, Case, Config, Data, NAMES, fast, table, twin};
-use reformer_attention::{ALONE, FullConfig, Layout, LocalConfig, LshConfig};
+use cases::{Case, Data, Head, NAMES, fast, table, twin};
+use reformer_attention::{ALONE, Attention, FullConfig, Layout, LocalConfig, LshConfig, Visibility};
 use reformer_tensor::Cpu;
 
 fn error(got: &[f32], truth: &[f64]) -> f64 {
@@ -46,23 +46,31 @@ fn every_case_is_as_close_to_the_f64_definition_as_twice_the_f32_definition() {
 /// Long enough for several ranges of chunks, which threads share, and for overhangs between them.
 fn long_cases() -> Vec<Case> {
     let small = |head_dim, len| Layout { batch: 1, len, heads: 1, head_dim };
-    let case = |name: &str, config, layout, rounds, num_buckets| Case {
+    let case = |name: &str, config: Attention, layout, rounds, num_buckets| Case {
         layout,
         rounds,
         num_buckets,
         ..Case::new(name, config, 1)
     };
     let paper = LshConfig { exact_below: 0, ..LshConfig::paper(8) };
-    let around = LshConfig { chunks_before: 1, chunks_after: 1, causal: false, ..LshConfig::paper(6) };
-    let local = LocalConfig { chunks_after: 1, causal: false, ..LocalConfig::causal(10) };
+    let visibility = Visibility::BIDIRECTIONAL.with_masked_queries(true);
+    let around = LshConfig { chunks_before: 1, chunks_after: 1, visibility, ..LshConfig::paper(6) };
+    let visibility = Visibility::BIDIRECTIONAL;
+    let local = LocalConfig { chunks_after: 1, visibility, ..LocalConfig::causal(10) };
     vec![
-        case("paper", Config::Lsh(paper), small(5, 4999), 3, 700),
-        case("paper, buckets of many chunks", Config::Lsh(paper), small(3, 4500), 2, 30),
-        case("hugging face", Config::Lsh(LshConfig::hugging_face(8)), small(4, 4100), 2, 600),
-        case("both sides", Config::Lsh(around), small(2, 5000), 2, 900),
-        case("local", Config::Local(local), small(3, 4300), 1, 1),
-        case("several waves", Config::Lsh(LshConfig { chunk_length: 4, ..paper }), small(1, 36_000), 1, 9000),
-        case("full", Config::Full(FullConfig::causal()), small(2, 700), 1, 1),
+        case("paper", Attention::Lsh(paper), small(5, 4999), 3, 700),
+        case("paper, buckets of many chunks", Attention::Lsh(paper), small(3, 4500), 2, 30),
+        case("hugging face", Attention::Lsh(LshConfig::hugging_face(8)), small(4, 4100), 2, 600),
+        case("both sides", Attention::Lsh(around), small(2, 5000), 2, 900),
+        case("local", Attention::Local(local), small(3, 4300), 1, 1),
+        case(
+            "several waves",
+            Attention::Lsh(LshConfig { chunk_length: 4, ..paper }),
+            small(1, 36_000),
+            1,
+            9000,
+        ),
+        case("full", Attention::Full(FullConfig::causal()), small(2, 700), 1, 1),
     ]
 }
 
@@ -83,26 +91,26 @@ fn the_definitions_gradients_are_the_slopes_of_its_output() {
         case.layout = Layout { batch: 2, len: case.layout.len.min(14), heads: 1, head_dim: 4 };
         case.padding = case.padding.min(5);
         let data = Data::new(&case, seed as u64);
-        let mut band = Band::<f64>::new(&case, &data, 1);
+        let mut head = Head::<f64>::new(&case, &data, 1);
         let [dq, dk, dv] =
-            reformer_attention::naive::attention_backward(&band.operands(), &band.pairs, &band.dout);
+            reformer_attention::naive::attention_backward(&head.operands(), &head.pairs, &head.dout);
         let step = 1e-5;
-        for e in (0..band.q.len()).step_by(3) {
+        for e in (0..head.q.len()).step_by(3) {
             for (which, expected) in [dq[e], dk[e], dv[e]].into_iter().enumerate() {
                 let mut losses = [0.0; 2];
                 for (loss, sign) in losses.iter_mut().zip([1.0, -1.0]) {
                     let operand = match which {
-                        0 => &mut band.q,
-                        1 => &mut band.k,
-                        _ => &mut band.v,
+                        0 => &mut head.q,
+                        1 => &mut head.k,
+                        _ => &mut head.v,
                     };
                     let kept = operand[e];
                     operand[e] = kept + sign * step;
-                    *loss = band.loss();
+                    *loss = head.loss();
                     match which {
-                        0 => band.q[e] = kept,
-                        1 => band.k[e] = kept,
-                        _ => band.v[e] = kept,
+                        0 => head.q[e] = kept,
+                        1 => head.k[e] = kept,
+                        _ => head.v[e] = kept,
                     }
                 }
                 let slope = (losses[0] - losses[1]) / (2.0 * step);
@@ -130,7 +138,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn a_warm_workspace_gives_the_same_bits() {
-    let case = Case::new("warm", Config::Lsh(LshConfig { exact_below: 0, ..LshConfig::paper(8) }), 61);
+    let case = Case::new("warm", LshConfig { exact_below: 0, ..LshConfig::paper(8) }, 61);
     let data = Data::new(&case, 8);
     let cpu = Cpu::single();
     let cold = fast(&cpu, &case, &data);

@@ -25,14 +25,14 @@ mod weights;
 use std::sync::Arc;
 
 use reformer_attention::decode::PAGE;
-use reformer_attention::{BucketTable, KeyValues};
+use reformer_attention::{Attention, BucketTable, KeyValues};
 
 pub use reformer_attention::Storage;
 
 use crate::config::{Config, Kind};
 use crate::error::{ModelError, Result};
 use crate::model::Model;
-use crate::sublayer::Kernel;
+use crate::sublayer::semantics;
 
 pub use read::{Decoder, FIRST_PIECE, PIECE};
 pub use weights::Packed;
@@ -104,16 +104,17 @@ impl LayerState {
     }
 }
 
-/// The kernel of a layer's steps. Length decides only whether a local layer has neighbours; a step finds that out itself.
-fn kernel(config: &Config, layer: usize, options: &DecodeOptions) -> Kernel {
-    Kernel::new(config, layer, usize::MAX, options.attention)
+/// The attention of a layer's steps. Length decides only whether a local layer has neighbours; a step finds that out itself.
+fn attention(config: &Config, layer: usize, options: &DecodeOptions) -> Attention {
+    semantics::attention(config, layer, usize::MAX, options.attention)
 }
 
 impl DecodeState {
     pub(crate) fn new(model: &Model, options: DecodeOptions) -> Self {
         let config = model.config();
         let layer = |layer: usize| {
-            let tables = if kernel(config, layer, &options).is_lsh() { model.rotations(layer) } else { &[] };
+            let tables =
+                if attention(config, layer, &options).hashes() { model.rotations(layer) } else { &[] };
             let table = |_| Arc::new(BucketTable::new(config.num_hashes, config.buckets().total()));
             LayerState {
                 kind: config.attn_layers[layer],
@@ -151,7 +152,7 @@ impl DecodeState {
         if len >= self.len() {
             return Ok(());
         }
-        let needed = |layer: usize| kernel(config, layer, &self.options).first_seen(len);
+        let needed = |layer: usize| attention(config, layer, &self.options).first_seen(len);
         let kept = |(l, layer): (usize, &LayerState)| len == 0 || needed(l) >= layer.rows.first_kept();
         if !self.layers.iter().enumerate().all(kept) {
             return Err(ModelError::Forgotten { wanted: len, len: self.len(), undo: self.options.undo });
@@ -201,7 +202,7 @@ impl DecodeState {
     fn forget(&mut self, config: &Config) {
         let (len, options) = (self.len(), self.options);
         for (l, layer) in self.layers.iter_mut().enumerate() {
-            let seen = kernel(config, l, &options).first_seen(len.saturating_sub(options.undo));
+            let seen = attention(config, l, &options).first_seen(len.saturating_sub(options.undo));
             layer.rows.forget_before(seen);
         }
     }

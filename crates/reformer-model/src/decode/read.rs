@@ -14,8 +14,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use reformer_attention::BucketTable;
 use reformer_attention::decode::{Scratch, Step};
+use reformer_attention::{Attention, BucketTable};
 use reformer_lsh::{Rotations, hash_one, hash_vectors};
 use reformer_reversible::{Streams, Sublayer};
 use reformer_tensor::{
@@ -23,7 +23,7 @@ use reformer_tensor::{
 };
 
 use super::weights::{BlockWeights, HeadWeights, Packed};
-use super::{DecodeOptions, DecodeState, kernel};
+use super::{DecodeOptions, DecodeState, attention};
 use crate::batch::{Pass, check_tokens};
 use crate::config::{ChunkWrap, Kind};
 use crate::error::{ModelError, Result};
@@ -31,7 +31,6 @@ use crate::model::Model;
 use crate::parameters::embedding;
 use crate::positions::Positions;
 use crate::run::{Run, check_rotations};
-use crate::sublayer::Kernel;
 
 /// Tokens of a prompt that the forward kernels read at once.
 pub const FIRST_PIECE: usize = 8192;
@@ -234,7 +233,7 @@ impl<'m> Decoder<'m> {
         let mut streams = run.embed(parameters, cpu);
         for (l, layer) in state.layers.iter_mut().enumerate() {
             let block = run.block(parameters, l);
-            let keys = kernel(config, l, &state.options).keys();
+            let keys = attention(config, l, &state.options).keys();
             let (mut told, mut padded) = (Ok(()), false);
             block.f.forward_seen(cpu, &streams.second, &mut streams.first, &mut |projected, buckets| {
                 // Rows past the prompt are padding of foreign chunks.
@@ -347,9 +346,9 @@ impl<'m> Decoder<'m> {
             at = rows.end;
             let DecodeState { ids, layers, options } = &mut *turn.state;
             let state = &mut layers[layer];
-            let kernel = kernel(config, layer, options);
+            let attention = attention(config, layer, options);
             let view = |i: usize| projected[i].view().rows_range(rows.clone());
-            state.rows.extend(view(projected.len() - 2), view(projected.len() - 1), kernel.keys())?;
+            state.rows.extend(view(projected.len() - 2), view(projected.len() - 1), attention.keys())?;
             let (own, later) = rest.split_rows(rows.len());
             rest = later;
             let mut tables = state.tables.iter_mut();
@@ -361,7 +360,7 @@ impl<'m> Decoder<'m> {
                     rotations: &rotations[head],
                     lowered,
                 });
-                jobs.push(Job { cpu, kernel, head, start: ids.len(), q, rows: &state.rows, table, out });
+                jobs.push(Job { cpu, attention, head, start: ids.len(), q, rows: &state.rows, table, out });
             }
         }
         cpu.threads.map(jobs, Job::run).into_iter().collect()
@@ -429,7 +428,7 @@ struct Hashing<'a> {
 /// One head of one sequence's new tokens.
 struct Job<'a> {
     cpu: &'a Cpu,
-    kernel: Kernel,
+    attention: Attention,
     head: usize,
     /// Position of the first new token.
     start: usize,
@@ -465,7 +464,7 @@ impl Job<'_> {
                 table.push(&ids)?;
             }
             let table = self.table.as_ref().map(|hashing| &*hashing.table);
-            self.kernel.step(&step, table, &mut scratch, out)?;
+            self.attention.step(&step, table, &mut scratch, out)?;
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::decode::Seen;
 use crate::error::Result;
 use crate::parameters::Group;
-use crate::sublayer::kernel::Kernel;
+use crate::sublayer::semantics;
 
 pub(crate) use portions::{PIECE, Portion, portions};
 
@@ -41,7 +41,7 @@ const PROJECTIONS: usize = 2;
 pub struct Attention<'a> {
     config: &'a Config,
     group: &'a Group,
-    kernel: Kernel,
+    attention: reformer_attention::Attention,
     rows: usize,
     len: usize,
     mask: Option<&'a [bool]>,
@@ -68,13 +68,13 @@ impl<'a> Attention<'a> {
         rotations: Cow<'a, [Rotations]>,
         pass: &Pass,
     ) -> Self {
-        let kernel = Kernel::new(config, layer, shape.len, pass.attention);
+        let attention = semantics::attention(config, layer, shape.len, pass.attention);
         let address = |purpose| Address { seed: pass.seed, step: pass.step, layer: layer as u32, purpose };
-        let some = config.hidden_dropout_prob > 0.0 || kernel.dropout() > 0.0;
+        let some = config.hidden_dropout_prob > 0.0 || attention.dropout() > 0.0;
         let drop = (pass.training && some)
             .then(|| (address(Purpose::AttentionDropout), address(Purpose::HiddenDropout)));
         let super::Shape { rows, len, mask } = shape;
-        Self { config, group, kernel, rows, len, mask, rotations, drop }
+        Self { config, group, attention, rows, len, mask, rotations, drop }
     }
 
     /// Number of projections: query_key and value, or query, key and value.
@@ -171,11 +171,11 @@ impl<'a> Attention<'a> {
     /// Buckets of every (row, head) of a portion.
     fn hash(&self, cpu: &Cpu, qk: View<'_>, portion: &Portion) -> Result<Vec<Buckets>> {
         let layout = self.layout(portion);
-        (0..layout.bands())
+        (0..layout.head_count())
             .map(|band| {
                 let row = portion.rows.start + band / layout.heads;
                 let rotations = &self.rotations[portion.heads.start + band % layout.heads];
-                Ok(hash_vectors(cpu, layout.band(qk, band), rotations, self.mask_of(row..row + 1))?)
+                Ok(hash_vectors(cpu, layout.head(qk, band), rotations, self.mask_of(row..row + 1))?)
             })
             .collect()
     }
@@ -187,7 +187,7 @@ impl<'a> Attention<'a> {
             _ => Inputs::separate(q, projected[1].view(), v),
         };
         let probabilities =
-            self.drop.filter(|_| self.kernel.dropout() > 0.0).map(|(p, _)| p.sub(portion.index as u64));
+            self.drop.filter(|_| self.attention.dropout() > 0.0).map(|(p, _)| p.sub(portion.index as u64));
         inputs.with_tokens(self.mask_of(portion.rows.clone())).with_dropout(probabilities)
     }
 
@@ -202,15 +202,15 @@ impl<'a> Attention<'a> {
         let projected = self.project_heads(cpu, x, &portion.heads);
         let hashed = match decided {
             Some(_) => Vec::new(),
-            None if !self.kernel.needs_buckets(self.len) => Vec::new(),
+            None if !self.attention.needs_buckets(self.len) => Vec::new(),
             None => self.hash(cpu, projected[0].view(), portion)?,
         };
         let buckets = decided.unwrap_or(&hashed);
         let layout = self.layout(portion);
         let mut out = cpu.workspace.take_matrix(layout.rows(), layout.cols());
-        let mut z = cpu.workspace.take(layout.bands() * layout.len);
+        let mut z = cpu.workspace.take(layout.head_count() * layout.len);
         let inputs = self.inputs(portion, &projected);
-        self.kernel.forward(cpu, layout, &inputs, buckets, out.view_mut(), &mut z)?;
+        self.attention.forward(cpu, layout, &inputs, buckets, out.view_mut(), &mut z)?;
         Ok((Attended { projected, out, z }, hashed))
     }
 }

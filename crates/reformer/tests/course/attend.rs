@@ -1,52 +1,55 @@
 //! Attention as the labs call it: one head, a matrix of queries, of keys and of values, in; outputs and logsumexp out.
 
 use reformer::attention::{
-    FullConfig, Inputs, KeyNorm, Keys, Layout, LocalConfig, LshConfig, Wrap, full_forward, local_forward,
-    lsh_forward,
+    Attention, FullConfig, Inputs, KeyNorm, Keys, Layout, LocalConfig, LshConfig, Visibility, Wrap,
 };
 use reformer::lsh::Buckets;
 use reformer::tensor::{Cpu, Matrix, Write, matmul};
 
+fn attend(
+    attention: impl Into<Attention>,
+    inputs: &Inputs<'_>,
+    v: &Matrix,
+    buckets: &[Buckets],
+) -> (Matrix, Vec<f32>) {
+    let (mut out, mut z) = outputs(v);
+    let (cpu, layout) = (Cpu::single(), one_head(v));
+    attention.into().forward(&cpu, layout, inputs, buckets, out.view_mut(), &mut z).unwrap();
+    (out, z)
+}
+
 /// Every query against every key, `softmax(q·kᵀ/√d)·v`.
 pub(crate) fn full(q: &Matrix, k: &Matrix, v: &Matrix, causal: bool) -> (Matrix, Vec<f32>) {
-    let (mut out, mut z) = outputs(v);
-    let config = FullConfig { causal, ..FullConfig::causal() };
-    let inputs = Inputs::separate(q.view(), k.view(), v.view());
-    full_forward(&Cpu::single(), &config, one_head(v), &inputs, out.view_mut(), &mut z).unwrap();
-    (out, z)
+    let visibility = Visibility::CAUSAL.with_causal(causal);
+    let config = FullConfig { visibility, ..FullConfig::causal() };
+    attend(config, &Inputs::separate(q.view(), k.view(), v.view()), v, &[])
 }
 
 /// Queries that are their own keys: a position sees itself only if it sees nothing else.
 pub(crate) fn shared(qk: &Matrix, v: &Matrix, causal: bool, tokens: Option<&[bool]>) -> (Matrix, Vec<f32>) {
-    let (mut out, mut z) = outputs(v);
-    let config = FullConfig { causal, ..FullConfig::shared(KeyNorm::Rms) };
-    let inputs = Inputs::shared(qk.view(), v.view()).with_tokens(tokens);
-    full_forward(&Cpu::single(), &config, one_head(v), &inputs, out.view_mut(), &mut z).unwrap();
-    (out, z)
+    let visibility = Visibility::CAUSAL.with_causal(causal);
+    let config = FullConfig { visibility, ..FullConfig::shared(KeyNorm::Rms) };
+    attend(config, &Inputs::shared(qk.view(), v.view()).with_tokens(tokens), v, &[])
 }
 
 /// Chunks of `chunk` rows that see nothing but themselves.
 pub(crate) fn chunks(q: &Matrix, k: &Matrix, v: &Matrix, chunk: usize) -> (Matrix, Vec<f32>) {
-    let (mut out, mut z) = outputs(v);
     let config = LocalConfig {
         chunks_before: 0,
-        causal: false,
+        visibility: Visibility::BIDIRECTIONAL,
         wrap: Wrap::Bounded,
         keys: Keys::Separate,
         ..LocalConfig::causal(chunk)
     };
-    let inputs = Inputs::separate(q.view(), k.view(), v.view());
-    local_forward(&Cpu::single(), &config, one_head(v), &inputs, out.view_mut(), &mut z).unwrap();
-    (out, z)
+    attend(config, &Inputs::separate(q.view(), k.view(), v.view()), v, &[])
 }
 
 /// trax's LSH attention over these buckets, every chunk by itself, nobody masked.
 pub(crate) fn lsh(qk: &Matrix, v: &Matrix, buckets: Buckets, chunk: usize) -> Matrix {
-    let (mut out, mut z) = outputs(v);
-    let config = LshConfig { chunks_before: 0, causal: false, ..LshConfig::trax(chunk) };
-    let inputs = Inputs::shared(qk.view(), v.view());
-    lsh_forward(&Cpu::single(), &config, one_head(v), &inputs, &[buckets], out.view_mut(), &mut z).unwrap();
-    out
+    let trax = LshConfig::trax(chunk);
+    let visibility = trax.visibility.with_causal(false);
+    let config = LshConfig { chunks_before: 0, visibility, ..trax };
+    attend(config, &Inputs::shared(qk.view(), v.view()), v, &[buckets]).0
 }
 
 /// `a·b`.

@@ -1,8 +1,6 @@
 //! `LSHSelfAttention` and `LocalSelfAttention` of transformers: projections without output projection.
 
-use reformer_attention::{
-    Inputs, Layout, LocalConfig, LshConfig, local_backward, local_forward, lsh_backward, lsh_forward,
-};
+use reformer_attention::{Inputs, Layout, LocalConfig, LshConfig, Visibility};
 use reformer_lsh::{BucketCount, Buckets};
 use reformer_tensor::Matrix;
 use serde_json::Value;
@@ -59,7 +57,7 @@ pub fn lsh(config: &Value, tensors: &Tensors) -> Result<Report, String> {
     let layout = layout(config, tensors)?;
     let chunk = count(config, "lsh_attn_chunk_length", 64);
     let settings = LshConfig {
-        causal: flag(config, "is_decoder")?,
+        visibility: Visibility::CAUSAL.with_causal(flag(config, "is_decoder")?),
         chunks_before: count(config, "lsh_num_chunks_before", 1),
         chunks_after: count(config, "lsh_num_chunks_after", 0),
         ..LshConfig::hugging_face(chunk)
@@ -68,13 +66,7 @@ pub fn lsh(config: &Value, tensors: &Tensors) -> Result<Report, String> {
     let mask = tensors.mask("attention_mask")?;
     let (qk, v) = (project(tensors, "query_key")?, project(tensors, "value")?);
     let inputs = Inputs::shared(qk.view(), v.view()).with_tokens(mask.as_deref());
-    let attended = attend(
-        layout,
-        &inputs,
-        matrix(tensors, "grad_out")?.view(),
-        |cpu, out, z| lsh_forward(cpu, &settings, layout, &inputs, &buckets, out, z),
-        |cpu, up, into| lsh_backward(cpu, &settings, layout, &inputs, &buckets, up, into),
-    )?;
+    let attended = attend(settings, layout, &inputs, &buckets, matrix(tensors, "grad_out")?.view())?;
     compare(tensors, layout, &attended, &[("query_key", &attended.dq), ("value", &attended.dv)])
 }
 
@@ -94,12 +86,12 @@ fn buckets(config: &Value, tensors: &Tensors, layout: Layout, chunk: usize) -> R
     let masked = tensors.mask("attention_mask")?.is_some_and(|m| m.contains(&false));
     let (rounds, num_buckets) = (tensors.shape("buckets")?[2], total + usize::from(masked));
     let ids = tensors.i64("buckets")?;
-    let of_band = |ids: &[i64]| {
+    let of_head = |ids: &[i64]| {
         let plain =
             ids.iter().enumerate().map(|(e, &id)| (id as usize - e / layout.len * num_buckets) as u32);
         Buckets::given(rounds, layout.len, num_buckets, plain.collect()).map_err(|e| e.to_string())
     };
-    ids.chunks_exact(rounds * layout.len).map(of_band).collect()
+    ids.chunks_exact(rounds * layout.len).map(of_head).collect()
 }
 
 pub fn local(config: &Value, tensors: &Tensors) -> Result<Report, String> {
@@ -113,13 +105,7 @@ pub fn local(config: &Value, tensors: &Tensors) -> Result<Report, String> {
     let mask = tensors.mask("attention_mask")?;
     let (q, k, v) = (project(tensors, "query")?, project(tensors, "key")?, project(tensors, "value")?);
     let inputs = Inputs::separate(q.view(), k.view(), v.view()).with_tokens(mask.as_deref());
-    let attended = attend(
-        layout,
-        &inputs,
-        matrix(tensors, "grad_out")?.view(),
-        |cpu, out, z| local_forward(cpu, &settings, layout, &inputs, out, z),
-        |cpu, up, into| local_backward(cpu, &settings, layout, &inputs, up, into),
-    )?;
+    let attended = attend(settings, layout, &inputs, &[], matrix(tensors, "grad_out")?.view())?;
     let projections = [("query", &attended.dq), ("key", &attended.dk), ("value", &attended.dv)];
     compare(tensors, layout, &attended, &projections)
 }

@@ -1,8 +1,7 @@
 //! reformer-pytorch: `LSHAttention`, `FullQKAttention`, and the whole `LSHSelfAttention` layer.
 
 use reformer_attention::{
-    Duplicates, FullConfig, Inputs, KeyNorm, Keys, Layout, LocalConfig, LshConfig, full_backward,
-    full_forward, local_backward, local_forward, lsh_backward, lsh_forward,
+    Causal, Duplicates, FullConfig, Inputs, KeyNorm, Keys, Layout, LocalConfig, LshConfig, Visibility,
 };
 use reformer_lsh::{BucketCount, Buckets, Rotations, hash_vectors};
 use reformer_tensor::{Cpu, Matrix};
@@ -23,30 +22,25 @@ pub fn lsh(config: &Value, tensors: &Tensors) -> Result<Report, String> {
     let layout = rows_of_heads(tensors)?;
     let chunk = count(config, "bucket_size", 64);
     let keep = flag(config, "allow_duplicate_attention")?;
+    let lucid = LshConfig::lucid(chunk);
     let settings = LshConfig {
-        causal: flag(config, "causal")?,
+        visibility: lucid.visibility.with_causal(flag(config, "causal")?),
         same_bucket: !flag(config, "attend_across_buckets")?,
         duplicates: if keep { Duplicates::Keep } else { Duplicates::Correct },
-        ..LshConfig::lucid(chunk)
+        ..lucid
     };
     let (rounds, num_buckets) = (count(config, "n_hashes", 8), layout.len / chunk);
-    let of_band = |ids: &[i64]| {
+    let of_head = |ids: &[i64]| {
         let plain = ids.iter().map(|&id| (id as usize % num_buckets) as u32).collect();
         Buckets::given(rounds, layout.len, num_buckets, plain).map_err(|e| e.to_string())
     };
     let ids = tensors.i64("buckets")?.chunks_exact(rounds * layout.len);
-    let buckets: Vec<Buckets> = ids.map(of_band).collect::<Result<_, _>>()?;
+    let buckets: Vec<Buckets> = ids.map(of_head).collect::<Result<_, _>>()?;
     let (tokens, pairs) = (tensors.mask("input_mask")?, tensors.mask("input_attn_mask")?);
     let (qk, v) = (matrix(tensors, "qk")?, matrix(tensors, "v")?);
     let mut inputs = Inputs::shared(qk.view(), v.view()).with_tokens(tokens.as_deref());
     inputs.masks.pairs = pairs.as_deref();
-    let attended = attend(
-        layout,
-        &inputs,
-        matrix(tensors, "grad_out")?.view(),
-        |cpu, out, z| lsh_forward(cpu, &settings, layout, &inputs, &buckets, out, z),
-        |cpu, up, into| lsh_backward(cpu, &settings, layout, &inputs, &buckets, up, into),
-    )?;
+    let attended = attend(settings, layout, &inputs, &buckets, matrix(tensors, "grad_out")?.view())?;
     let token = |row: usize| tokens.as_ref().is_none_or(|m| m[row]);
     let lone = |row: usize| attended.lone(layout, row);
     let mut report = Report::default();
@@ -58,16 +52,11 @@ pub fn lsh(config: &Value, tensors: &Tensors) -> Result<Report, String> {
 
 pub fn full_qk(config: &Value, tensors: &Tensors) -> Result<Report, String> {
     let layout = rows_of_heads(tensors)?;
-    let settings = FullConfig { causal: flag(config, "causal")?, ..FullConfig::shared(KeyNorm::UnitScaled) };
+    let visibility = Visibility::CAUSAL.with_causal(flag(config, "causal")?);
+    let settings = FullConfig { visibility, ..FullConfig::shared(KeyNorm::UnitScaled) };
     let (qk, v) = (matrix(tensors, "qk")?, matrix(tensors, "v")?);
     let inputs = Inputs::shared(qk.view(), v.view());
-    let attended = attend(
-        layout,
-        &inputs,
-        matrix(tensors, "grad_out")?.view(),
-        |cpu, out, z| full_forward(cpu, &settings, layout, &inputs, out, z),
-        |cpu, up, into| full_backward(cpu, &settings, layout, &inputs, up, into),
-    )?;
+    let attended = attend(settings, layout, &inputs, &[], matrix(tensors, "grad_out")?.view())?;
     let mut report = Report::default();
     for (what, got) in [("out", &attended.out), ("grad_qk", &attended.dq), ("grad_v", &attended.dv)] {
         compare_rows(&mut report, what, (got, tensors.f32(what)?), |_| false, |_| true);
@@ -134,17 +123,19 @@ pub fn layer(config: &Value, tensors: &Tensors) -> Result<Report, String> {
     // The LSH heads, over all positions; only the first t rows are put out.
     let (first, width) = (local_heads * dim, (heads - local_heads) * dim);
     let layout = Layout { batch, len, heads: heads - local_heads, head_dim: dim };
-    let settings = LshConfig { causal, causal_len: Some(t), ..LshConfig::lucid(chunk) };
+    let lucid = LshConfig::lucid(chunk);
+    let end = if causal { Causal::Below(t) } else { Causal::No };
+    let settings = LshConfig { visibility: Visibility { causal: end, ..lucid.visibility }, ..lucid };
     let rounds = count(config, "n_hashes", 8);
     let (lsh_qk, lsh_v) = (columns(&qk, first, width), columns(&v, first, width));
     let buckets = hash(tensors, layout, &lsh_qk, rounds)?;
     let inputs = Inputs::shared(lsh_qk.view(), lsh_v.view());
     let lsh = attend(
+        settings,
         layout,
         &inputs,
+        &buckets,
         place(&columns(&dmerged, first, width), t, len, 0).view(),
-        |cpu, out, z| lsh_forward(cpu, &settings, layout, &inputs, &buckets, out, z),
-        |cpu, up, into| lsh_backward(cpu, &settings, layout, &inputs, &buckets, up, into),
     )?;
     let lsh_out = rows(&lsh.out, len, 0, t);
     let lone_token = |row: usize| lsh.lone(layout, row / t * len + row % t);
@@ -154,20 +145,14 @@ pub fn layer(config: &Value, tensors: &Tensors) -> Result<Report, String> {
     let (merged, dqk, dv) = if local_heads > 0 {
         let layout = Layout { batch, len: t, heads: local_heads, head_dim: dim };
         let settings = LocalConfig {
-            causal,
+            visibility: Visibility::CAUSAL.with_causal(causal),
             keys: Keys::Shared(KeyNorm::UnitScaled),
             chunks_after: usize::from(!causal),
             ..LocalConfig::causal(2 * chunk)
         };
         let (qk, v) = (rows(&columns(&qk, 0, first), len, 0, t), rows(&columns(&v, 0, first), len, 0, t));
         let inputs = Inputs::shared(qk.view(), v.view());
-        let local = attend(
-            layout,
-            &inputs,
-            columns(&dmerged, 0, first).view(),
-            |cpu, out, z| local_forward(cpu, &settings, layout, &inputs, out, z),
-            |cpu, up, into| local_backward(cpu, &settings, layout, &inputs, up, into),
-        )?;
+        let local = attend(settings, layout, &inputs, &[], columns(&dmerged, 0, first).view())?;
         let whole = |part: &Matrix| place(part, t, len, 0);
         (beside(&local.out, &lsh_out), beside(&whole(&local.dq), &lsh.dq), beside(&whole(&local.dv), &lsh.dv))
     } else {
@@ -223,7 +208,8 @@ fn hash(tensors: &Tensors, layout: Layout, qk: &Matrix, rounds: usize) -> Result
     let count = BucketCount::new(&[num_buckets]).map_err(|e| e.to_string())?;
     let rotations = Rotations::given(layout.head_dim, rounds, count, tensors.f32("rotations")?.to_vec());
     let rotations = rotations.map_err(|e| e.to_string())?;
-    let of_band =
-        |band| hash_vectors(&cpu, layout.band(qk.view(), band), &rotations, None).map_err(|e| e.to_string());
-    (0..layout.bands()).map(of_band).collect()
+    let of_head = |index| {
+        hash_vectors(&cpu, layout.head(qk.view(), index), &rotations, None).map_err(|e| e.to_string())
+    };
+    (0..layout.head_count()).map(of_head).collect()
 }

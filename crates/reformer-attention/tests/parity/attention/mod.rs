@@ -11,9 +11,11 @@ mod hf;
 mod lucid;
 mod predict;
 mod trax;
+mod trax_memory;
 
-use reformer_attention::{ALONE, Gradients, Inputs, Layout, Upstream};
-use reformer_tensor::{Cpu, Matrix, View, ViewMut};
+use reformer_attention::{ALONE, Attention, Gradients, Inputs, Layout, Upstream};
+use reformer_lsh::Buckets;
+use reformer_tensor::{Cpu, Matrix, View};
 
 use super::fixture::{Report, Tensors};
 
@@ -54,22 +56,23 @@ impl Attended {
     }
 }
 
-/// Runs a kind forward and backward; the closures are `*_forward` and `*_backward` with their configuration.
+/// Runs attention forward and backward.
 fn attend(
+    attention: impl Into<Attention>,
     layout: Layout,
     inputs: &Inputs<'_>,
+    buckets: &[Buckets],
     dout: View<'_>,
-    forward: impl Fn(&Cpu, ViewMut<'_>, &mut [f32]) -> reformer_attention::Result<()>,
-    backward: impl Fn(&Cpu, &Upstream<'_>, Gradients<'_>) -> reformer_attention::Result<()>,
 ) -> Result<Attended, String> {
+    let attention = attention.into();
     let cpu = Cpu::new(2).map_err(|e| e.to_string())?;
     let zeros = || Matrix::zeros(layout.rows(), layout.cols());
-    let (mut out, mut z) = (zeros(), vec![0.0; layout.bands() * layout.len]);
-    forward(&cpu, out.view_mut(), &mut z).map_err(|e| e.to_string())?;
+    let (mut out, mut z) = (zeros(), vec![0.0; layout.head_count() * layout.len]);
+    attention.forward(&cpu, layout, inputs, buckets, out.view_mut(), &mut z).map_err(|e| e.to_string())?;
     let (mut dq, mut dk, mut dv) = (zeros(), zeros(), zeros());
     let gradients = Gradients { dq: dq.view_mut(), dk: inputs.k.map(|_| dk.view_mut()), dv: dv.view_mut() };
     let upstream = Upstream { out: out.view(), z: &z, dout };
-    backward(&cpu, &upstream, gradients).map_err(|e| e.to_string())?;
+    attention.backward(&cpu, layout, inputs, buckets, &upstream, gradients).map_err(|e| e.to_string())?;
     Ok(Attended { out, z, dq, dk, dv })
 }
 

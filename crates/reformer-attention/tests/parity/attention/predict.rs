@@ -1,12 +1,12 @@
 //! One head of trax's `LSHSelfAttention` in predict mode: the prompt in one pass, then a position at a time.
 
-use reformer_attention::decode::{TraxMemory, TraxWindow};
-use reformer_attention::{Inputs, Layout, LshConfig, lsh_forward};
+use reformer_attention::{Attention, Inputs, Layout, LshConfig};
 use reformer_lsh::{BucketCount, Rotations, hash_one, hash_vectors};
 use reformer_tensor::{Cpu, Matrix};
 use serde_json::Value;
 
 use super::super::fixture::{Report, Tensors};
+use super::trax_memory::{TraxMemory, TraxSizes};
 use super::{CLOSE, LONE, count, matrix, product};
 
 pub fn trax_head(config: &Value, tensors: &Tensors) -> Result<Report, String> {
@@ -17,7 +17,7 @@ pub fn trax_head(config: &Value, tensors: &Tensors) -> Result<Report, String> {
         product(x.view(), matrix(tensors, "w_v")?.view()),
     );
     let (len, dim, prompt) = (q.rows(), q.cols(), count(config, "prompt", 0));
-    let window = TraxWindow {
+    let sizes = TraxSizes {
         chunk_length: count(config, "chunk_len", 64),
         chunks_before: count(config, "n_chunks_before", 1),
         rounds: count(config, "n_hashes", 1),
@@ -26,33 +26,27 @@ pub fn trax_head(config: &Value, tensors: &Tensors) -> Result<Report, String> {
     };
     let buckets = BucketCount::new(&[count(config, "n_buckets", 2)]).map_err(|e| text(&e))?;
     let num_buckets = buckets.total();
-    let rotations = Rotations::given(dim, window.rounds, buckets, tensors.f32("rotations")?.to_vec())
+    let rotations = Rotations::given(dim, sizes.rounds, buckets, tensors.f32("rotations")?.to_vec())
         .map_err(|e| text(&e))?;
 
     let (cpu, mut attended) = (Cpu::single(), Matrix::zeros(len, dim));
     let (first_q, first_v) = (q.view().rows_range(0..prompt), v.view().rows_range(0..prompt));
     let hashed = hash_vectors(&cpu, first_q, &rotations, None).map_err(|e| text(&e))?;
-    let settings = LshConfig { chunks_before: window.chunks_before, ..LshConfig::trax(window.chunk_length) };
+    let settings = LshConfig { chunks_before: sizes.chunks_before, ..LshConfig::trax(sizes.chunk_length) };
     let layout = Layout { batch: 1, len: prompt, heads: 1, head_dim: dim };
-    lsh_forward(
-        &cpu,
-        &settings,
-        layout,
-        &Inputs::shared(first_q, first_v),
-        &[hashed],
-        attended.view_mut().rows_range_mut(0..prompt),
-        &mut vec![0.0; prompt],
-    )
-    .map_err(|e| text(&e))?;
+    let (inputs, mut z) = (Inputs::shared(first_q, first_v), vec![0.0; prompt]);
+    let mut rows = attended.view_mut();
+    let out = rows.rows_range_mut(0..prompt);
+    Attention::Lsh(settings).forward(&cpu, layout, &inputs, &[hashed], out, &mut z).map_err(|e| text(&e))?;
 
-    let mut memory = TraxMemory::new(dim, window).map_err(|e| text(&e))?;
+    let mut memory = TraxMemory::new(dim, sizes).map_err(|e| text(&e))?;
     let expected = tensors.i64("buckets")?;
-    let mut ids = vec![0; window.rounds];
+    let mut ids = vec![0; sizes.rounds];
     for t in 0..len {
         hash_one(q.row(t), &rotations, &mut ids);
         for (r, &id) in ids.iter().enumerate() {
             // Offsets are part of the ids there.
-            let theirs = expected[r * window.mem_len + t] as usize - r * num_buckets;
+            let theirs = expected[r * sizes.mem_len + t] as usize - r * num_buckets;
             if theirs != id as usize {
                 return Err(format!("position {t} is in bucket {id} of round {r}, in {theirs} there"));
             }

@@ -1,8 +1,7 @@
 //! One example and one head of trax's `LSHSelfAttention` and `SelfAttention`: `w_q`, `w_v`, `w_o`, all `[in, out]`.
 
 use reformer_attention::{
-    FullConfig, Inputs, KeyNorm, Keys, Layout, LocalConfig, LshConfig, Wrap, full_backward, full_forward,
-    local_backward, local_forward, lsh_backward, lsh_forward,
+    FullConfig, Inputs, KeyNorm, Keys, Layout, LocalConfig, LshConfig, Visibility, Wrap,
 };
 use reformer_lsh::Buckets;
 use reformer_tensor::Matrix;
@@ -13,6 +12,9 @@ use super::{
     Attended, attend, compare_rows, compare_weight, count, flag, lone_weight, matrix, product, sum,
     transposed,
 };
+
+/// trax marks padding by sign, and cannot mark the first two positions.
+const TRAX: Visibility = Visibility { unmaskable: 2, ..Visibility::CAUSAL };
 
 struct Head {
     layout: Layout,
@@ -77,7 +79,7 @@ impl Head {
 pub fn lsh_head(config: &Value, tensors: &Tensors) -> Result<Report, String> {
     let head = Head::new(config, tensors)?;
     let settings = LshConfig {
-        causal: flag(config, "causal")?,
+        visibility: TRAX.with_causal(flag(config, "causal")?),
         chunks_before: count(config, "n_chunks_before", 1),
         chunks_after: count(config, "n_chunks_after", 0),
         ..LshConfig::trax(count(config, "chunk_len", 64))
@@ -92,13 +94,7 @@ pub fn lsh_head(config: &Value, tensors: &Tensors) -> Result<Report, String> {
     let ids = ids.map(|(e, &id)| (id as usize - e / len * num_buckets) as u32).collect();
     let buckets = [Buckets::given(rounds, len, num_buckets, ids).map_err(|e| e.to_string())?];
     let inputs = head.inputs();
-    let attended = attend(
-        head.layout,
-        &inputs,
-        head.dout.view(),
-        |cpu, out, z| lsh_forward(cpu, &settings, head.layout, &inputs, &buckets, out, z),
-        |cpu, up, into| lsh_backward(cpu, &settings, head.layout, &inputs, &buckets, up, into),
-    )?;
+    let attended = attend(settings, head.layout, &inputs, &buckets, head.dout.view())?;
     head.compare(tensors, &attended)
 }
 
@@ -109,30 +105,17 @@ pub fn self_attention_head(config: &Value, tensors: &Tensors) -> Result<Report, 
     let keys = if flag(config, "share_qk")? { Keys::Shared(KeyNorm::Rms) } else { Keys::Separate };
     let attended = if let Some(chunk) = config["chunk_len"].as_u64() {
         let settings = LocalConfig {
-            causal,
+            visibility: TRAX.with_causal(causal),
             keys,
             wrap: Wrap::Circular,
-            unmaskable: 2,
             chunks_before: count(config, "n_chunks_before", 0),
             chunks_after: count(config, "n_chunks_after", 0),
             ..LocalConfig::causal(chunk as usize)
         };
-        attend(
-            head.layout,
-            &inputs,
-            head.dout.view(),
-            |cpu, out, z| local_forward(cpu, &settings, head.layout, &inputs, out, z),
-            |cpu, up, into| local_backward(cpu, &settings, head.layout, &inputs, up, into),
-        )?
+        attend(settings, head.layout, &inputs, &[], head.dout.view())?
     } else {
-        let settings = FullConfig { causal, keys, unmaskable: 2, ..FullConfig::causal() };
-        attend(
-            head.layout,
-            &inputs,
-            head.dout.view(),
-            |cpu, out, z| full_forward(cpu, &settings, head.layout, &inputs, out, z),
-            |cpu, up, into| full_backward(cpu, &settings, head.layout, &inputs, up, into),
-        )?
+        let settings = FullConfig { visibility: TRAX.with_causal(causal), keys, ..FullConfig::causal() };
+        attend(settings, head.layout, &inputs, &[], head.dout.view())?
     };
     head.compare(tensors, &attended)
 }

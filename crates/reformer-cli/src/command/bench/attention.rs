@@ -5,8 +5,7 @@
 //! the pairs is nobody's work; with the backward pass 3.5 times as many, for its five products to the forward's two.
 
 use reformer::attention::{
-    FullConfig, Gradients, Inputs, Layout, LocalConfig, LshConfig, Upstream, full_backward, full_forward,
-    local_backward, local_forward, lsh_backward, lsh_forward,
+    Attention, FullConfig, Gradients, Inputs, Layout, LocalConfig, LshConfig, Upstream, Visibility,
 };
 use reformer::lsh::{BucketCount, Buckets, Rotations, hash_vectors};
 use reformer::tensor::{Cpu, Matrix};
@@ -80,11 +79,11 @@ struct Operation<'a> {
     length: usize,
 }
 
-/// The kernel with what it needs beside the operands.
-enum Kernel {
-    Lsh(LshConfig, Vec<Rotations>),
-    Local(LocalConfig),
-    Full(FullConfig),
+/// Attention with what it hashes by.
+struct Hashing {
+    attention: Attention,
+    /// One per head; none where nothing is hashed.
+    rotations: Vec<Rotations>,
 }
 
 impl Operation<'_> {
@@ -94,7 +93,7 @@ impl Operation<'_> {
             Layout { batch: args.batch, len: self.length, heads: args.num_heads, head_dim: args.head_dim };
         let case = bench.begin();
         let count = buckets_of(args, self.length)?;
-        let kernel = self.kernel(bench.seed, &count)?;
+        let operation = self.attention(bench.seed, &count)?;
         let (rows, cols) = (layout.rows(), layout.cols());
         let data = |which| normal(bench.seed, which, rows, cols);
         let (q, v) = (data(0), data(1));
@@ -103,7 +102,8 @@ impl Operation<'_> {
             Some(k) => Inputs::separate(q.view(), k.view(), v.view()),
             None => Inputs::shared(q.view(), v.view()),
         };
-        let (mut out, mut z) = (touched(rows, cols), vec![f32::MIN_POSITIVE; layout.bands() * self.length]);
+        let (mut out, mut z) =
+            (touched(rows, cols), vec![f32::MIN_POSITIVE; layout.head_count() * self.length]);
         let backward = self.pass == PassChoice::ForwardBackward;
         let mut gradients = backward.then(|| Sinks {
             dout: data(3),
@@ -112,13 +112,23 @@ impl Operation<'_> {
             dv: touched(rows, cols),
         });
         let cpu = bench.cpu.clone();
-        let kept =
-            if self.kind == KindChoice::Lsh { 4 * self.num_hashes * layout.bands() * self.length } else { 0 };
+        let kept = if self.kind == KindChoice::Lsh {
+            4 * self.num_hashes * layout.head_count() * self.length
+        } else {
+            0
+        };
         let measured = bench.time(case, kept, || {
-            let buckets = kernel.hash(&cpu, layout, &inputs)?;
-            kernel.forward(&cpu, layout, &inputs, &buckets, &mut out, &mut z)?;
+            let buckets = operation.hash(&cpu, layout, &inputs)?;
+            operation.attention.forward(&cpu, layout, &inputs, &buckets, out.view_mut(), &mut z)?;
             if let Some(sinks) = &mut gradients {
-                kernel.backward(&cpu, layout, &inputs, &buckets, (&out, &z), sinks)?;
+                sinks.clear();
+                let upstream = Upstream { out: out.view(), z: &z, dout: sinks.dout.view() };
+                let into = Gradients {
+                    dq: sinks.dq.view_mut(),
+                    dk: sinks.dk.as_mut().map(Matrix::view_mut),
+                    dv: sinks.dv.view_mut(),
+                };
+                operation.attention.backward(&cpu, layout, &inputs, &buckets, &upstream, into)?;
             }
             Ok(())
         })?;
@@ -171,27 +181,27 @@ impl Operation<'_> {
             SemanticsChoice::Trax => LshConfig::trax(chunk),
             SemanticsChoice::Lucid => LshConfig::lucid(chunk),
         };
-        LshConfig { causal: self.args.causal, ..config }
+        LshConfig { visibility: config.visibility.with_causal(self.args.causal), ..config }
     }
 
     fn is_exact(&self) -> bool {
         self.lsh_config().is_exact(self.length)
     }
 
-    fn kernel(&self, seed: u64, count: &BucketCount) -> anyhow::Result<Kernel> {
+    fn attention(&self, seed: u64, count: &BucketCount) -> anyhow::Result<Hashing> {
         let args = self.args;
-        Ok(match self.kind {
-            KindChoice::Lsh => {
-                let draw = |head| Rotations::draw(seed, 0, head, args.head_dim, self.num_hashes, count);
-                let heads: std::result::Result<_, _> = (0..args.num_heads as u32).map(draw).collect();
-                Kernel::Lsh(self.lsh_config(), heads?)
-            }
+        let visibility = Visibility::CAUSAL.with_causal(args.causal);
+        let attention = match self.kind {
+            KindChoice::Lsh => Attention::Lsh(self.lsh_config()),
             KindChoice::Local => {
-                let config = LocalConfig::causal(args.chunk_length);
-                Kernel::Local(LocalConfig { causal: args.causal, ..config })
+                Attention::Local(LocalConfig { visibility, ..LocalConfig::causal(args.chunk_length) })
             }
-            KindChoice::Full => Kernel::Full(FullConfig { causal: args.causal, ..FullConfig::causal() }),
-        })
+            KindChoice::Full => Attention::Full(FullConfig { visibility, ..FullConfig::causal() }),
+        };
+        let draw = |head| Rotations::draw(seed, 0, head, args.head_dim, self.num_hashes, count);
+        let heads = if attention.hashes() { args.num_heads as u32 } else { 0 };
+        let rotations = (0..heads).map(draw).collect::<std::result::Result<_, _>>()?;
+        Ok(Hashing { attention, rotations })
     }
 
     /// Keys that a query is compared with, and the formula.
@@ -222,61 +232,24 @@ struct Sinks {
     dv: Matrix,
 }
 
-impl Kernel {
+impl Sinks {
+    /// Gradients are added to what is there: clearing is part of the work.
+    fn clear(&mut self) {
+        for gradient in [Some(&mut self.dq), self.dk.as_mut(), Some(&mut self.dv)].into_iter().flatten() {
+            gradient.as_mut_slice().fill(0.0);
+        }
+    }
+}
+
+impl Hashing {
     fn hash(&self, cpu: &Cpu, layout: Layout, inputs: &Inputs<'_>) -> anyhow::Result<Vec<Buckets>> {
-        let Self::Lsh(config, rotations) = self else { return Ok(Vec::new()) };
-        if !config.needs_buckets(layout.len) {
+        if !self.attention.needs_buckets(layout.len) {
             return Ok(Vec::new());
         }
-        let band = |band: usize| {
-            hash_vectors(cpu, layout.band(inputs.q, band), &rotations[band % layout.heads], None)
+        let of_head = |index: usize| {
+            let rotations = &self.rotations[index % layout.heads];
+            hash_vectors(cpu, layout.head(inputs.q, index), rotations, None)
         };
-        Ok((0..layout.bands()).map(band).collect::<std::result::Result<_, _>>()?)
-    }
-
-    fn forward(
-        &self,
-        cpu: &Cpu,
-        layout: Layout,
-        inputs: &Inputs<'_>,
-        buckets: &[Buckets],
-        out: &mut Matrix,
-        z: &mut [f32],
-    ) -> anyhow::Result<()> {
-        match self {
-            Self::Lsh(config, _) => lsh_forward(cpu, config, layout, inputs, buckets, out.view_mut(), z),
-            Self::Local(config) => local_forward(cpu, config, layout, inputs, out.view_mut(), z),
-            Self::Full(config) => full_forward(cpu, config, layout, inputs, out.view_mut(), z),
-        }?;
-        Ok(())
-    }
-
-    fn backward(
-        &self,
-        cpu: &Cpu,
-        layout: Layout,
-        inputs: &Inputs<'_>,
-        buckets: &[Buckets],
-        (out, z): (&Matrix, &[f32]),
-        sinks: &mut Sinks,
-    ) -> anyhow::Result<()> {
-        // Gradients are added to what is there: clearing is part of the work.
-        sinks.dq.as_mut_slice().fill(0.0);
-        sinks.dv.as_mut_slice().fill(0.0);
-        if let Some(dk) = &mut sinks.dk {
-            dk.as_mut_slice().fill(0.0);
-        }
-        let upstream = Upstream { out: out.view(), z, dout: sinks.dout.view() };
-        let gradients = Gradients {
-            dq: sinks.dq.view_mut(),
-            dk: sinks.dk.as_mut().map(Matrix::view_mut),
-            dv: sinks.dv.view_mut(),
-        };
-        match self {
-            Self::Lsh(config, _) => lsh_backward(cpu, config, layout, inputs, buckets, &upstream, gradients),
-            Self::Local(config) => local_backward(cpu, config, layout, inputs, &upstream, gradients),
-            Self::Full(config) => full_backward(cpu, config, layout, inputs, &upstream, gradients),
-        }?;
-        Ok(())
+        Ok((0..layout.head_count()).map(of_head).collect::<std::result::Result<_, _>>()?)
     }
 }

@@ -113,7 +113,7 @@ impl Attention<'_> {
         let (layout, inputs) = (self.layout(portion), self.inputs(portion, projected));
         let upstream = Upstream { out: out.view(), z, dout };
         let into = gradients(&mut dprojected);
-        self.kernel.backward(cpu, layout, &inputs, decided, &upstream, into)?;
+        self.attention.backward(cpu, layout, &inputs, decided, &upstream, into)?;
         Ok(dprojected)
     }
 
@@ -191,7 +191,7 @@ impl Sublayer<Cpu> for Attention<'_> {
         for portion in self.portions() {
             let range = portion.rows.start * self.len..portion.rows.end * self.len;
             let x = x.view().rows_range(range.clone());
-            let bands = self.layout(&portion).bands();
+            let bands = self.layout(&portion).head_count();
             // Nothing was decided where nothing hashes.
             let decided = saved.split_off(..bands.min(saved.len())).unwrap_or_default();
             let (attended, _) = self.attend(cpu, x, &portion, Some(decided))?;

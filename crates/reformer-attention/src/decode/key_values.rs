@@ -216,8 +216,9 @@ impl KeyValues {
         Ok(rows)
     }
 
-    /// Softmax-weighted values of `candidates` (positions); the scores are left in `scores`.
-    pub(super) fn attend(
+    /// `out` = the softmax-weighted values of `candidates`, positions that are kept, of which there is at least one; the
+    /// scores are left in `scores`.
+    pub fn attend(
         &self,
         head: usize,
         q: &[f32],
@@ -253,8 +254,8 @@ impl KeyValues {
         tile::scale(out, 1.0 / sum);
     }
 
-    /// `out` = the value at a position.
-    pub(super) fn value(&self, head: usize, position: usize, out: &mut [f32]) {
+    /// `out` = the value at a position that is kept.
+    pub fn value(&self, head: usize, position: usize, out: &mut [f32]) {
         fn widen<E: Element>(row: &[E], out: &mut [f32]) {
             out.iter_mut().zip(row).for_each(|(o, x)| *o = x.get());
         }

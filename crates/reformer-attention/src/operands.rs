@@ -1,4 +1,4 @@
-//! Where batches and heads lie in a matrix, the operands of a call, and their cutting into one band per head.
+//! Where batches and heads lie in a matrix, the operands of a call, and their cutting into one piece per head.
 //!
 //! # Shapes
 //! - every matrix: `[batch·len, heads·head_dim]`; row `b·len + t`, columns `h·head_dim..(h+1)·head_dim`
@@ -33,21 +33,21 @@ impl Layout {
     }
 
     /// `batch·heads`: independent pieces of work.
-    pub const fn bands(&self) -> usize {
+    pub const fn head_count(&self) -> usize {
         self.batch * self.heads
     }
 
-    /// One head of one sequence, `[len, head_dim]`; `band = b·heads + h`.
-    pub fn band<'a>(&self, matrix: View<'a>, band: usize) -> View<'a> {
-        let (b, h) = (band / self.heads, band % self.heads);
+    /// One head of one sequence, `[len, head_dim]`; `index = b·heads + h`.
+    pub fn head<'a>(&self, matrix: View<'a>, index: usize) -> View<'a> {
+        let (b, h) = (index / self.heads, index % self.heads);
         matrix
             .rows_range(b * self.len..(b + 1) * self.len)
             .columns(h * self.head_dim..(h + 1) * self.head_dim)
     }
 
-    /// All bands of a matrix to write, in the order of [`Layout::band`].
-    pub fn bands_mut<'a>(&self, matrix: ViewMut<'a>) -> Vec<ViewMut<'a>> {
-        if self.bands() == 0 || self.len == 0 || self.head_dim == 0 {
+    /// All heads of a matrix to write, in the order of [`Layout::head`].
+    pub fn heads_mut<'a>(&self, matrix: ViewMut<'a>) -> Vec<ViewMut<'a>> {
+        if self.head_count() == 0 || self.len == 0 || self.head_dim == 0 {
             return Vec::new();
         }
         matrix.row_panels(self.len).into_iter().flat_map(|rows| rows.split_columns(self.head_dim)).collect()
@@ -122,8 +122,8 @@ impl<'a> Masks<'a> {
         Ok(())
     }
 
-    pub(crate) fn of_band(&self, layout: &Layout, band: usize) -> Masks<'a> {
-        let (b, len) = (band / layout.heads, layout.len);
+    pub(crate) fn of_head(&self, layout: &Layout, index: usize) -> Masks<'a> {
+        let (b, len) = (index / layout.heads, layout.len);
         Masks {
             tokens: self.tokens.map(|t| &t[b * len..(b + 1) * len]),
             pairs: self.pairs.map(|p| &p[b * len * len..(b + 1) * len * len]),
@@ -210,7 +210,7 @@ impl Upstream<'_> {
     pub(crate) fn check(&self, layout: &Layout) -> Result<()> {
         layout.check_view("out", self.out)?;
         layout.check_view("dout", self.dout)?;
-        check_count("z", self.z.len(), layout.bands() * layout.len)
+        check_count("z", self.z.len(), layout.head_count() * layout.len)
     }
 }
 
@@ -235,11 +235,11 @@ impl<'a> Gradients<'a> {
         self.dk.as_ref().map_or(Ok(()), |dk| layout.check_view("dk", dk.as_view()))
     }
 
-    pub(crate) fn into_bands(self, layout: &Layout) -> Vec<Gradients<'a>> {
-        let dq = layout.bands_mut(self.dq);
-        let dv = layout.bands_mut(self.dv);
+    pub(crate) fn into_heads(self, layout: &Layout) -> Vec<Gradients<'a>> {
+        let dq = layout.heads_mut(self.dq);
+        let dv = layout.heads_mut(self.dv);
         let dk: Vec<_> = match self.dk {
-            Some(dk) => layout.bands_mut(dk).into_iter().map(Some).collect(),
+            Some(dk) => layout.heads_mut(dk).into_iter().map(Some).collect(),
             None => dq.iter().map(|_| None).collect(),
         };
         dq.into_iter().zip(dk).zip(dv).map(|((dq, dk), dv)| Gradients { dq, dk, dv }).collect()

@@ -1,36 +1,41 @@
-//! Softmax over the rows of one group of queries, and its backward.
+//! Step 2 of a tile: softmax over the rows of its queries, and its backward. The idea:
 //!
 //! ```text
 //! w_j   = 0 if j is invisible, else 1, or 1/N_ij
 //! m     = max_{w_j > 0} s_j        p_j = w_j exp(s_j − m)     Σ = Σ_j p_j      z_tile = m + log Σ
 //! backward   P_j = w_j exp(s_j − z),  dS_j = P_j (dP_j − D)                    D = dO·O, over all rounds
 //! ```
-//! Keys are compared with queries on the way, four rows at a time, so that what is loaded of the keys serves four; an
-//! invisible score becomes `−∞`, whose exponential is exactly 0. Only rules that are not a comparison or two per pair
-//! fill a row of weights first ([`crate::weights`]).
+//! Where the code departs from it:
+//! 1. Keys are compared with queries on the way ([`compared`]); an invisible score becomes `−∞`, whose exponential is
+//!    exactly 0. A row of weights, filled first, was a store and a load more a pair. Only rules that are not a comparison
+//!    or two per pair still fill one ([`weighted`], `visibility/weigh.rs`).
+//! 2. Four rows go together: what is loaded of the keys serves four.
+//! 3. `1/N` multiplies the exponential instead of `log N` being taken off the score: no logarithm a pair.
+//! 4. Two passes over the scores, not an online softmax: sixteen rows of scores are in the first-level cache anyway, and
+//!    a running maximum would rescale at every step.
 
 use reformer_tensor::simd::{Simd, math};
 
-use crate::weights::{KeySide, Meeting, QuerySide, weigh};
-
-/// Queries that are computed together.
-pub(crate) const GROUP: usize = 16;
+use super::QUERIES;
+use crate::visibility::duplicates::Meeting;
+use crate::visibility::weigh::{KeySide, QuerySide, weigh};
 
 /// Rows that share what is loaded of the keys.
 const QUAD: usize = 4;
 
-/// Who sees whom in one group.
+/// Who sees whom in one tile.
 #[derive(Clone, Copy)]
 pub(crate) struct Rule<'a> {
     pub(crate) keys: KeySide<'a>,
-    /// Queries beyond the group's last see nothing.
-    pub(crate) queries: &'a [QuerySide<'a>; GROUP],
+    /// Queries beyond the tile's last see nothing.
+    pub(crate) queries: &'a [QuerySide<'a>; QUERIES],
     pub(crate) meeting: Meeting,
 }
 
 impl Rule<'_> {
-    fn plain(&self) -> bool {
-        let common = matches!(self.meeting, Meeting::Uncounted | Meeting::Window { .. });
+    /// Whether the rule is a comparison or two per pair.
+    fn is_compared(&self) -> bool {
+        let common = matches!(self.meeting, Meeting::Uncounted | Meeting::InReach { .. });
         common && self.queries[0].pairs.is_none()
     }
 
@@ -72,11 +77,11 @@ impl Rule<'_> {
     }
 }
 
-/// Largest score and sum of every row of a group; `−∞` and 0 where nothing is visible.
+/// Largest score and sum of every row of a tile; `−∞` and 0 where nothing is visible.
 #[derive(Clone, Copy)]
-pub(crate) struct Tops {
-    pub(crate) max: [f32; GROUP],
-    pub(crate) sum: [f32; GROUP],
+pub(crate) struct RowStats {
+    pub(crate) max: [f32; QUERIES],
+    pub(crate) sum: [f32; QUERIES],
 }
 
 /// `s ← p` in `rows` rows (a multiple of four) of `scores`.
@@ -87,16 +92,16 @@ pub(crate) fn softmax<S: Simd>(
     rows: usize,
     scores: &mut [f32],
     weight: &mut [f32],
-) -> Tops {
-    let mut tops = Tops { max: [f32::NEG_INFINITY; GROUP], sum: [0.0; GROUP] };
+) -> RowStats {
+    let mut stats = RowStats { max: [f32::NEG_INFINITY; QUERIES], sum: [0.0; QUERIES] };
     match rule.meeting {
-        _ if !rule.plain() => weighted(s, rule, rows, scores, weight, &mut tops),
-        Meeting::Window { after, reach } => {
-            compared::<S, true>(s, rule, (after, reach), rows, scores, &mut tops);
+        _ if !rule.is_compared() => weighted(s, rule, rows, scores, weight, &mut stats),
+        Meeting::InReach { after, reach } => {
+            compared::<S, true>(s, rule, (after, reach), rows, scores, &mut stats);
         }
-        _ => compared::<S, false>(s, rule, (0, 0), rows, scores, &mut tops),
+        _ => compared::<S, false>(s, rule, (0, 0), rows, scores, &mut stats),
     }
-    tops
+    stats
 }
 
 #[inline(always)]
@@ -106,7 +111,7 @@ fn compared<S: Simd, const COUNTED: bool>(
     window: (u32, u32),
     rows: usize,
     scores: &mut [f32],
-    tops: &mut Tops,
+    stats: &mut RowStats,
 ) {
     let n = rule.keys.id.len();
     let nothing = s.splat(f32::NEG_INFINITY);
@@ -124,7 +129,7 @@ fn compared<S: Simd, const COUNTED: bool>(
         let mut shift = [s.zero(); QUAD];
         for i in 0..QUAD {
             let max = s.maximum(top[i]);
-            tops.max[first + i] = max;
+            stats.max[first + i] = max;
             // A row that sees nothing: −∞ − 0, whose exponential is 0.
             shift[i] = s.splat(if max == f32::NEG_INFINITY { 0.0 } else { max });
         }
@@ -139,7 +144,7 @@ fn compared<S: Simd, const COUNTED: bool>(
                 sums[i] = s.add(sums[i], p);
             }
         }
-        for (sum, lanes) in tops.sum[first..].iter_mut().zip(sums) {
+        for (sum, lanes) in stats.sum[first..].iter_mut().zip(sums) {
             *sum = s.sum(lanes);
         }
     }
@@ -152,7 +157,7 @@ fn weighted<S: Simd>(
     rows: usize,
     scores: &mut [f32],
     weight: &mut [f32],
-    tops: &mut Tops,
+    stats: &mut RowStats,
 ) {
     let n = rule.keys.id.len();
     let (zero, nothing, weight) = (s.zero(), s.splat(f32::NEG_INFINITY), &mut weight[..n]);
@@ -171,16 +176,16 @@ fn weighted<S: Simd>(
             s.store(x, p);
             sums = s.add(sums, p);
         }
-        (tops.max[i], tops.sum[i]) = (max, s.sum(sums));
+        (stats.max[i], stats.sum[i]) = (max, s.sum(sums));
     }
 }
 
-/// What the backward pass knows of a group's rows.
+/// What the backward pass knows of a tile's rows.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct KnownRows {
-    pub(crate) z: [f32; GROUP],
+    pub(crate) z: [f32; QUERIES],
     /// `dO·O`.
-    pub(crate) d: [f32; GROUP],
+    pub(crate) d: [f32; QUERIES],
 }
 
 /// `s ← P`, `dp ← dS` in `rows` rows (a multiple of four).
@@ -195,8 +200,8 @@ pub(crate) fn softmax_backward<S: Simd>(
     weight: &mut [f32],
 ) {
     match rule.meeting {
-        _ if !rule.plain() => weighted_backward(s, rule, rows, known, scores, dp, weight),
-        Meeting::Window { after, reach } => {
+        _ if !rule.is_compared() => weighted_backward(s, rule, rows, known, scores, dp, weight),
+        Meeting::InReach { after, reach } => {
             compared_backward::<S, true>(s, rule, (after, reach), rows, known, scores, dp);
         }
         _ => compared_backward::<S, false>(s, rule, (0, 0), rows, known, scores, dp),

@@ -3,19 +3,22 @@
 //! ```text
 //! w_j = 0 if j is invisible, else exp(−correction)          correction = log(N_ij + 1e-9) or 0
 //! ```
-//! The common rules never come here: where a pair weighs 1, or `1/N` by [`Meeting::Window`], the softmax kernel
-//! ([`crate::softmax`]) compares keys with queries itself. This is the way of the other rules and of pair masks; plain loops
-//! over blocks of [`LANES`], which the compiler turns into vector code.
+//! The common rules never come here: where a pair weighs 1, or `1/N` by [`Meeting::InReach`], the softmax kernel
+//! (`tile/softmax.rs`) compares keys with queries itself. This is the way of the other rules and of pair masks; plain loops
+//! over [`LANES`] keys, which the compiler turns into vector code. A row of weights is a store and a load more per pair, which
+//! is why the common rules do without it.
 
-/// Lanes of a block; every tile's number of keys is a multiple of it.
-pub(crate) const LANES: usize = 16;
+use super::duplicates::Meeting;
 
-type Block = [f32; LANES];
+/// Keys that are weighed together; every tile's number of keys is a multiple of it.
+const LANES: usize = 16;
 
-/// Some keys of a window, one entry each.
+type Weights = [f32; LANES];
+
+/// Some gathered keys as the rules see them, one entry a slot.
 #[derive(Clone, Copy)]
 pub(crate) struct KeySide<'a> {
-    /// [`crate::mask::Sight::horizon_key`].
+    /// [`super::mask::SequenceMask::horizon_key`].
     pub(crate) horizon: &'a [u32],
     /// Original position.
     pub(crate) id: &'a [u32],
@@ -23,13 +26,13 @@ pub(crate) struct KeySide<'a> {
     pub(crate) gate: &'a [u32],
     /// Round h from `h·stride`: see [`Meeting`].
     pub(crate) codes: &'a [u32],
-    /// Round h from `h·stride`: buckets, for [`Meeting::Circle`] with same bucket only.
+    /// Round h from `h·stride`: buckets, for [`Meeting::OnCircle`] with same bucket only.
     pub(crate) buckets: &'a [u32],
-    /// Keys of the whole window.
+    /// Slots from one round's codes to the next's.
     pub(crate) stride: usize,
 }
 
-/// One query of a tile.
+/// One query of a tile as the rules see it; the fields are those of [`KeySide`].
 #[derive(Clone, Copy, Default)]
 pub(crate) struct QuerySide<'a> {
     pub(crate) horizon: u32,
@@ -43,84 +46,69 @@ pub(crate) struct QuerySide<'a> {
     pub(crate) pairs: Option<&'a [bool]>,
 }
 
-/// How pairs that meet in several rounds are weighted, and what "meet" means.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Meeting {
-    /// Every visible pair weighs 1.
-    Uncounted,
-    /// In round h: `0 ≤ code_q + after − code_k ≤ reach`. A code is a chunk number, plus `(reach + 1)·bucket` where only
-    /// the same bucket is visible: sorted by bucket, chunk numbers rise with buckets, so that one comparison decides
-    /// both. Weight `1/(N + 1e-9)`.
-    Window { after: u32, reach: u32 },
-    /// The same on a circle of `total` chunks; buckets are compared apart.
-    Circle { after: u32, reach: u32, total: u32, same_bucket: bool },
-    /// In round h: codes (buckets) are equal. A pair that never meets is invisible; else it weighs 1, or N if duplicates
-    /// are kept.
-    Anywhere { keep: bool },
-}
-
 /// Fills the weights of one query.
+///
+/// The closures are inlined by force: compiled apart from the kernel that calls them they would lack its instructions.
 #[inline(always)]
 pub(crate) fn weigh(w: &mut [f32], keys: &KeySide<'_>, query: &QuerySide<'_>, meeting: Meeting) {
-    let rounds = query.codes.len();
+    // Four loops rather than one with the rule inside: the rule is the innermost comparison.
     match meeting {
-        Meeting::Uncounted => fill(
+        Meeting::Uncounted => for_visible(
             w,
             keys,
             query,
             #[inline(always)]
             |_| [1.0; LANES],
         ),
-        Meeting::Window { after, reach } => fill(
+        Meeting::InReach { after, reach } => for_visible(
             w,
             keys,
             query,
             #[inline(always)]
             |at| {
-                count(
+                shares(meetings(
                     keys,
+                    query,
                     at,
-                    rounds,
                     #[inline(always)]
-                    |h: usize, _: usize, k: u32| query.codes[h].wrapping_add(after).wrapping_sub(k) <= reach,
-                )
-                .map(|n| 1.0 / (n + 1e-9))
+                    |h, _, k| query.codes[h].wrapping_add(after).wrapping_sub(k) <= reach,
+                ))
             },
         ),
-        Meeting::Circle { after, reach, total, same_bucket } => fill(
+        Meeting::OnCircle { after, reach, total, same_bucket } => for_visible(
             w,
             keys,
             query,
             #[inline(always)]
             |at| {
-                count(
+                shares(meetings(
                     keys,
+                    query,
                     at,
-                    rounds,
                     #[inline(always)]
-                    |h: usize, l: usize, k: u32| {
+                    |h, slot, k| {
+                        // Two turns at most: a remainder would be a division a pair.
                         let ahead = query.codes[h] + after + total - k;
                         let ahead = if ahead >= 2 * total { ahead - 2 * total } else { ahead };
                         let ahead = if ahead >= total { ahead - total } else { ahead };
-                        let bucket = |h: usize| keys.buckets[h * keys.stride + at + l];
+                        let bucket = |h: usize| keys.buckets[h * keys.stride + slot];
                         ahead <= reach && (!same_bucket || bucket(h) == query.buckets[h])
                     },
-                )
-                .map(|n| 1.0 / (n + 1e-9))
+                ))
             },
         ),
-        Meeting::Anywhere { keep } => fill(
+        Meeting::Anywhere { keep } => for_visible(
             w,
             keys,
             query,
             #[inline(always)]
             |at| {
-                let met = count(
+                let met = meetings(
                     keys,
+                    query,
                     at,
-                    rounds,
                     #[inline(always)]
-                    |h: usize, _: usize, k: u32| query.codes[h] == k,
+                    |h, _, k| query.codes[h] == k,
                 );
                 if keep { met } else { met.map(|n| n.min(1.0)) }
             },
@@ -131,8 +119,15 @@ pub(crate) fn weigh(w: &mut [f32], keys: &KeySide<'_>, query: &QuerySide<'_>, me
     }
 }
 
+/// `1/N`. reformer-pytorch's `1e-9` is kept: it matters where a circle shows a key that no round brings near (`N = 0`).
 #[inline(always)]
-fn fill(w: &mut [f32], keys: &KeySide<'_>, query: &QuerySide<'_>, factor: impl Fn(usize) -> Block) {
+fn shares(meetings: Weights) -> Weights {
+    meetings.map(|n| 1.0 / (n + 1e-9))
+}
+
+/// `w_j` = `factor` where the mask and the gate let the query see `j`, else 0.
+#[inline(always)]
+fn for_visible(w: &mut [f32], keys: &KeySide<'_>, query: &QuerySide<'_>, factor: impl Fn(usize) -> Weights) {
     let blocks = w.as_chunks_mut::<LANES>().0.iter_mut().zip(keys.horizon.as_chunks::<LANES>().0);
     let same = keys.id.as_chunks::<LANES>().0.iter().zip(keys.gate.as_chunks::<LANES>().0);
     for (b, ((w, horizon), (id, gate))) in blocks.zip(same).enumerate() {
@@ -146,13 +141,20 @@ fn fill(w: &mut [f32], keys: &KeySide<'_>, query: &QuerySide<'_>, factor: impl F
     }
 }
 
+/// In how many rounds the query meets each of the keys from `at` on; `met(round, slot, code of the key)`.
 #[inline(always)]
-fn count(keys: &KeySide<'_>, at: usize, rounds: usize, met: impl Fn(usize, usize, u32) -> bool) -> Block {
+fn meetings(
+    keys: &KeySide<'_>,
+    query: &QuerySide<'_>,
+    at: usize,
+    met: impl Fn(usize, usize, u32) -> bool,
+) -> Weights {
     let mut sums = [0_u32; LANES];
-    for h in 0..rounds {
-        let Some(block) = keys.codes[h * keys.stride + at..].first_chunk::<LANES>() else { break };
+    for h in 0..query.codes.len() {
+        let codes = keys.codes[h * keys.stride + at..].first_chunk::<LANES>();
+        let codes = codes.expect("every round has a code for each slot");
         for (l, sum) in sums.iter_mut().enumerate() {
-            *sum += u32::from(met(h, l, block[l]));
+            *sum += u32::from(met(h, at + l, codes[l]));
         }
     }
     sums.map(|n| n as f32)
@@ -182,13 +184,13 @@ mod tests {
         let side = |codes| QuerySide { horizon: 5, codes, ..QuerySide::default() };
         let mut w = vec![0.0; n];
         // The key's own chunk, the chunk before, two chunks before (out of reach).
-        weigh(&mut w, &keys, &side(&[4, 4, 3]), Meeting::Window { after: 0, reach: 1 });
+        weigh(&mut w, &keys, &side(&[4, 4, 3]), Meeting::InReach { after: 0, reach: 1 });
         assert_eq!(w[0], 0.5);
         weigh(
             &mut w,
             &keys,
             &side(&[0, 4, 3]),
-            Meeting::Circle { after: 0, reach: 1, total: 5, same_bucket: false },
+            Meeting::OnCircle { after: 0, reach: 1, total: 5, same_bucket: false },
         );
         assert_eq!(w[0], 0.5, "chunk 0 follows chunk 4 on a circle of 5");
         weigh(&mut w, &keys, &side(&[4, 3, 2]), Meeting::Anywhere { keep: true });

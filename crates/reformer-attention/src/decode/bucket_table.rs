@@ -1,33 +1,33 @@
 //! Which earlier positions fell into which bucket: what a decoding head keeps beside its rows.
 //!
 //! ```text
-//! (round, bucket) → count, first block, last block          block: 14 positions, block before, block after (64 bytes)
+//! (round, bucket) → count, first line, last line          line: 14 positions, line before, line after (64 bytes)
 //! ```
-//! A bucket's positions stand in blocks of one cache line, oldest first, chained both ways. Adding a position costs
+//! A bucket's positions stand in lines of one cache line each, oldest first, chained both ways. Adding a position costs
 //! O(rounds); the latest `n` of a bucket are read in `n/14` cache lines; forgetting from the end (a chat's undo) undoes
-//! exactly what adding did, because the youngest block is always the last one. All are independent of how long the
+//! exactly what adding did, because the youngest line is always the last one. All are independent of how long the
 //! sequence is.
 //!
-//! Memory: `4·rounds` bytes a position for its bucket ids and about `6·rounds` in blocks.
+//! Memory: `4·rounds` bytes a position for its bucket ids and about `6·rounds` in lines.
 
 use reformer_lsh::Buckets;
 
 use crate::error::{AttentionError, Result};
 
 const NONE: u32 = u32::MAX;
-/// Positions of a block.
-const BLOCK: usize = 14;
+/// Positions of a line.
+const LINE: usize = 14;
 
 /// Some positions of one bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, align(64))]
-struct Block {
-    positions: [u32; BLOCK],
+struct Line {
+    positions: [u32; LINE],
     before: u32,
     after: u32,
 }
 
-/// Where a bucket's blocks begin and end.
+/// Where a bucket's lines begin and end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Chain {
     first: u32,
@@ -44,7 +44,7 @@ pub struct BucketTable {
     num_buckets: usize,
     /// `[rounds, num_buckets]`.
     chains: Vec<Chain>,
-    blocks: Vec<Block>,
+    lines: Vec<Line>,
     /// `[len, rounds]`.
     ids: Vec<u32>,
 }
@@ -53,7 +53,7 @@ impl BucketTable {
     /// No positions.
     pub fn new(rounds: usize, num_buckets: usize) -> Self {
         let chains = vec![EMPTY; rounds * num_buckets];
-        Self { rounds, num_buckets, chains, blocks: Vec::new(), ids: Vec::new() }
+        Self { rounds, num_buckets, chains, lines: Vec::new(), ids: Vec::new() }
     }
 
     /// The first `len` positions of a prompt's buckets; a bucket of padding behind them is not kept.
@@ -97,7 +97,7 @@ impl BucketTable {
     /// Heap bytes held.
     pub fn bytes(&self) -> usize {
         self.chains.capacity() * size_of::<Chain>()
-            + self.blocks.capacity() * size_of::<Block>()
+            + self.lines.capacity() * size_of::<Line>()
             + self.ids.capacity() * size_of::<u32>()
     }
 
@@ -117,17 +117,17 @@ impl BucketTable {
         let position = self.len() as u32;
         for (r, &id) in ids.iter().enumerate() {
             let chain = &mut self.chains[r * self.num_buckets + id as usize];
-            let slot = chain.count as usize % BLOCK;
+            let slot = chain.count as usize % LINE;
             if slot == 0 {
-                let fresh = self.blocks.len() as u32;
-                match self.blocks.get_mut(chain.last as usize) {
+                let fresh = self.lines.len() as u32;
+                match self.lines.get_mut(chain.last as usize) {
                     Some(last) => last.after = fresh,
                     None => chain.first = fresh,
                 }
-                self.blocks.push(Block { positions: [0; BLOCK], before: chain.last, after: NONE });
+                self.lines.push(Line { positions: [0; LINE], before: chain.last, after: NONE });
                 chain.last = fresh;
             }
-            self.blocks[chain.last as usize].positions[slot] = position;
+            self.lines[chain.last as usize].positions[slot] = position;
             chain.count += 1;
         }
         self.ids.extend_from_slice(ids);
@@ -138,20 +138,20 @@ impl BucketTable {
     pub fn truncate(&mut self, len: usize) {
         while self.len() > len {
             let at = (self.len() - 1) * self.rounds;
-            // Backwards, so that the youngest block goes first.
+            // Backwards, so that the youngest line goes first.
             for r in (0..self.rounds).rev() {
                 let chain = &mut self.chains[r * self.num_buckets + self.ids[at + r] as usize];
                 chain.count -= 1;
-                let slot = chain.count as usize % BLOCK;
+                let slot = chain.count as usize % LINE;
                 if slot == 0 {
-                    let block = self.blocks.pop().expect("a chain that counts has a block");
-                    chain.last = block.before;
-                    match self.blocks.get_mut(block.before as usize) {
+                    let line = self.lines.pop().expect("a chain that counts has a line");
+                    chain.last = line.before;
+                    match self.lines.get_mut(line.before as usize) {
                         Some(before) => before.after = NONE,
                         None => chain.first = NONE,
                     }
                 } else {
-                    self.blocks[chain.last as usize].positions[slot] = 0;
+                    self.lines[chain.last as usize].positions[slot] = 0;
                 }
             }
             self.ids.truncate(at);
@@ -186,13 +186,13 @@ impl BucketTable {
     /// The positions of a bucket, latest first.
     pub fn latest(&self, round: usize, bucket: u32) -> impl Iterator<Item = u32> + '_ {
         let Chain { last, count, .. } = self.chain(round, bucket);
-        let (mut block, mut left) = (last, count as usize);
+        let (mut line, mut left) = (last, count as usize);
         core::iter::from_fn(move || {
             left = left.checked_sub(1)?;
-            let slot = left % BLOCK;
-            let at = &self.blocks[block as usize];
+            let slot = left % LINE;
+            let at = &self.lines[line as usize];
             if slot == 0 {
-                block = at.before;
+                line = at.before;
             }
             Some(at.positions[slot])
         })
@@ -201,13 +201,13 @@ impl BucketTable {
     /// The positions of a bucket, earliest first.
     pub(super) fn earliest(&self, round: usize, bucket: u32) -> impl Iterator<Item = u32> + '_ {
         let Chain { first, count, .. } = self.chain(round, bucket);
-        let mut block = first;
+        let mut line = first;
         (0..count as usize).map(move |i| {
-            let at = &self.blocks[block as usize];
-            if i % BLOCK == BLOCK - 1 {
-                block = at.after;
+            let at = &self.lines[line as usize];
+            if i % LINE == LINE - 1 {
+                line = at.after;
             }
-            at.positions[i % BLOCK]
+            at.positions[i % LINE]
         })
     }
 }
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_longer_than_a_block_lose_nothing() {
+    fn buckets_longer_than_a_line_lose_nothing() {
         let mut table = BucketTable::new(1, 2);
         for t in 0..100_u32 {
             table.push(&[u32::from(t % 3 == 0)]).unwrap();
