@@ -172,6 +172,20 @@ impl Attention {
         }
     }
 
+    /// Keys that a query is compared with, masked or not, all rounds together: what a pass costs.
+    pub const fn compared_keys(&self, len: usize, rounds: usize) -> usize {
+        match self {
+            Self::Local(config) => {
+                let keys = (config.chunks_before + 1 + config.chunks_after) * config.chunk_length;
+                if keys < len { keys } else { len }
+            }
+            Self::Lsh(config) if !config.is_exact(len) => {
+                rounds * (config.chunks_before + 1 + config.chunks_after) * config.chunk_length
+            }
+            Self::Full(_) | Self::Lsh(_) => len,
+        }
+    }
+
     fn call(&self, layout: Layout) -> Call {
         Call { layout, keys: self.keys(), visibility: self.visibility(), dropout: self.dropout() }
     }

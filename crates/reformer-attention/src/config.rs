@@ -7,7 +7,7 @@
 //! | neighbours beyond a round's ends | none | circular | circular | circular |
 //! | keys | `x/√(Σx² + d·1e-6)` | the same | the same | `x/(‖x‖·√d)` |
 //! | padded queries | output 0 | attend | attend | see only themselves |
-//! | exact below | two chunks | never | one chunk | one chunk (option) |
+//! | exact up to | the reach | never | one chunk | one chunk (option) |
 //!
 //! **Self only if alone.** With shared queries and keys a position sees itself only when nothing else is visible in any
 //! round. The paper and the others write this as a score of `−1e5` (reformer-pytorch `−5e4`) and "invisible" as `−∞`,
@@ -19,7 +19,7 @@
 use reformer_lsh::Wrap;
 
 use crate::error::{AttentionError, Result};
-use crate::visibility::Visibility;
+use crate::visibility::{Causal, Visibility};
 
 /// `z` of a row that sees nothing but itself: the paper's score of a self-target.
 pub const ALONE: f32 = -1e5;
@@ -63,6 +63,19 @@ pub enum Duplicates {
     Correct,
 }
 
+/// Up to which length LSH attention cuts no chunks: with `same_bucket` all pairs that share a bucket in any round are
+/// seen, else all pairs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExactLength {
+    /// Chunks at every length.
+    Never,
+    /// As long as chunks would show every pair as well ([`LshConfig::reach`]): nothing is seen that the chunked path
+    /// would hide, and the sorting is saved. The only choice with which padding a sequence changes nothing.
+    Reach,
+    /// Up to this length, whether or not chunks would show as much.
+    UpTo(usize),
+}
+
 /// LSH attention.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LshConfig {
@@ -84,8 +97,8 @@ pub struct LshConfig {
     pub keys: KeyNorm,
     /// Share of probabilities dropped when an address is given.
     pub dropout: f32,
-    /// Up to this length no chunks are cut: with `same_bucket` all pairs that share a bucket in any round, else all.
-    pub exact_below: usize,
+    /// Up to which length no chunks are cut.
+    pub exact: ExactLength,
 }
 
 impl LshConfig {
@@ -101,7 +114,7 @@ impl LshConfig {
             duplicates: Duplicates::Correct,
             keys: KeyNorm::Rms,
             dropout: 0.0,
-            exact_below: 2 * chunk_length,
+            exact: ExactLength::Reach,
         }
     }
 
@@ -112,7 +125,7 @@ impl LshConfig {
             same_bucket: false,
             duplicates: Duplicates::Keep,
             visibility: Visibility::CAUSAL,
-            exact_below: chunk_length,
+            exact: ExactLength::UpTo(chunk_length),
             ..Self::paper(chunk_length)
         }
     }
@@ -120,7 +133,7 @@ impl LshConfig {
     /// `LSHSelfAttention` of trax.
     pub const fn trax(chunk_length: usize) -> Self {
         let visibility = Visibility { unmaskable: 2, ..Visibility::CAUSAL };
-        Self { visibility, exact_below: 0, ..Self::hugging_face(chunk_length) }
+        Self { visibility, exact: ExactLength::Never, ..Self::hugging_face(chunk_length) }
     }
 
     /// `LSHAttention` of reformer-pytorch with `bucket_size = chunk_length`.
@@ -128,14 +141,34 @@ impl LshConfig {
         Self {
             keys: KeyNorm::UnitScaled,
             visibility: Visibility::CAUSAL.with_masked_queries(true),
-            exact_below: 0,
+            exact: ExactLength::Never,
             ..Self::hugging_face(chunk_length)
+        }
+    }
+
+    /// The longest sequence whose every visible pair lies in one another's reach, wherever its ranks fall.
+    ///
+    /// Of `n` chunks the last sees the first if `n ≤ before + 1`. That is enough where a key always stands before its
+    /// query in the sorted list: causal, and in the same bucket. Otherwise the first must see the last as well:
+    /// `n ≤ min(before, after) + 1`.
+    pub const fn reach(&self) -> usize {
+        let sorted_by_time = self.same_bucket && matches!(self.visibility.causal, Causal::Yes);
+        let (before, after) = (self.chunks_before, self.chunks_after);
+        let chunks = if sorted_by_time || before < after { before } else { after };
+        (chunks + 1) * self.chunk_length
+    }
+
+    const fn exact_length(&self) -> usize {
+        match self.exact {
+            ExactLength::Never => 0,
+            ExactLength::Reach => self.reach(),
+            ExactLength::UpTo(length) => length,
         }
     }
 
     /// Whether a sequence of this length takes the exact path.
     pub const fn is_exact(&self, len: usize) -> bool {
-        len <= self.exact_below
+        len <= self.exact_length()
     }
 
     /// Whether a sequence of this length needs buckets at all.

@@ -71,7 +71,7 @@ mod visibility;
 mod walk;
 
 pub use attention::Attention;
-pub use config::{ALONE, Duplicates, FullConfig, KeyNorm, Keys, LocalConfig, LshConfig};
+pub use config::{ALONE, Duplicates, ExactLength, FullConfig, KeyNorm, Keys, LocalConfig, LshConfig};
 pub use decode::{BucketTable, KeyValues, Storage};
 pub use error::{AttentionError, Result};
 pub use operands::{Gradients, Inputs, Layout, Masks, Upstream};

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use reformer_attention::decode::{Scratch, Step};
 use reformer_attention::{
-    ALONE, Attention, AttentionError, BucketTable, Duplicates, FullConfig, Gradients, Inputs, KeyNorm,
-    KeyValues, Keys, Layout, LocalConfig, LshConfig, Storage, Upstream, Visibility,
+    ALONE, Attention, AttentionError, BucketTable, Causal, Duplicates, ExactLength, FullConfig, Gradients,
+    Inputs, KeyNorm, KeyValues, Keys, Layout, LocalConfig, LshConfig, Storage, Upstream, Visibility,
 };
 use reformer_lsh::{BucketCount, Buckets, Rotations, hash_vectors};
 use reformer_tensor::{Address, Cpu, Matrix, Purpose};
@@ -74,13 +74,17 @@ proptest! {
 
     #[test]
     fn padded_equals_unpadded_forward_and_gradient(
-        len in 1_usize..150, extra in 1_usize..40, rounds in 1_usize..5, chunk in 1_usize..20, causal: bool,
-        exact: bool, mask_queries: bool, seed: u64,
+        len in 1_usize..150, extra in 1_usize..40, rounds in 1_usize..5, chunk in 1_usize..60,
+        before in 0_usize..3, after in 0_usize..3, same_bucket: bool, correct: bool, causal: bool,
+        exact in prop_oneof![Just(ExactLength::Never), Just(ExactLength::Reach), Just(ExactLength::UpTo(1000))],
+        mask_queries: bool, seed: u64,
     ) {
         let cpu = Cpu::single();
         let config = LshConfig {
             visibility: Visibility::CAUSAL.with_causal(causal).with_masked_queries(mask_queries),
-            exact_below: if exact { 1000 } else { 0 }, ..LshConfig::paper(chunk)
+            chunks_before: before, chunks_after: after, same_bucket, exact,
+            duplicates: if correct { Duplicates::Correct } else { Duplicates::Keep },
+            ..LshConfig::paper(chunk)
         };
         let layout = Layout { batch: 2, len, heads: 1, head_dim: 6 };
         let (qk, v, dout) = (normal(seed, 2 * len, 6), normal(!seed, 2 * len, 6), normal(seed ^ 9, 2 * len, 6));
@@ -112,7 +116,7 @@ proptest! {
         let (qk, v, dout) = (normal(seed, len, 10), normal(!seed, len, 10), normal(seed ^ 9, len, 10));
         let inputs = Inputs::shared(qk.view(), v.view());
         let visibility = Visibility::CAUSAL.with_causal(causal);
-        let config = LshConfig { visibility, exact_below: 0, ..LshConfig::paper(len + extra) };
+        let config = LshConfig { visibility, exact: ExactLength::Never, ..LshConfig::paper(len + extra) };
         let buckets = vec![Buckets::given(1, len, 2, vec![1; len]).unwrap(); 2];
         let chunked = attend(&cpu, config, layout, &inputs, &buckets, &dout);
         let whole = attend(&cpu, FullConfig { visibility, ..FullConfig::shared(KeyNorm::Rms) }, layout, &inputs, &[], &dout);
@@ -128,7 +132,7 @@ proptest! {
     ) {
         let cpu = Cpu::new(2).unwrap();
         let config = LshConfig {
-            same_bucket, visibility: Visibility::CAUSAL.with_causal(causal), chunks_before: before, chunks_after: after, exact_below: 0,
+            same_bucket, visibility: Visibility::CAUSAL.with_causal(causal), chunks_before: before, chunks_after: after, exact: ExactLength::Never,
             wrap: if circular { reformer_attention::Wrap::Circular } else { reformer_attention::Wrap::Bounded },
             duplicates: if correct { Duplicates::Correct } else { Duplicates::Keep },
             ..LshConfig::paper(chunk)
@@ -170,8 +174,8 @@ proptest! {
         let last = Step { q: qk.row(len - 1), head: 0, position: len - 1, rows: &rows };
 
         // No bucket is longer than a chunk of len, whether chunked or exact.
-        for exact_below in [0, len] {
-            let config = LshConfig { same_bucket, duplicates, exact_below, ..LshConfig::paper(len) };
+        for exact in [ExactLength::Never, ExactLength::UpTo(len)] {
+            let config = LshConfig { same_bucket, duplicates, exact, ..LshConfig::paper(len) };
             let attention = Attention::Lsh(config);
             attention.forward(&cpu, layout, &inputs, &buckets, out.view_mut(), &mut z).unwrap();
             attention.step(&last, Some(&table), &mut scratch, &mut step).unwrap();
@@ -188,6 +192,44 @@ proptest! {
                 attention.forward(&cpu, layout, &inputs, &[], out.view_mut(), &mut z).unwrap();
                 attention.step(&last, None, &mut scratch, &mut step).unwrap();
                 prop_assert!(distance(&step, out.row(len - 1)) < 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_pair_is_seen_without_chunks_that_chunks_would_hide() {
+    // Per length up to two chunks and a bit: with the default bound the rows are those of chunks at every length.
+    let (cpu, chunk) = (Cpu::single(), 6);
+    for (before, after, causal, same_bucket) in [
+        (1, 0, Causal::No, true),
+        (0, 0, Causal::Yes, true),
+        (0, 1, Causal::Yes, true),
+        (1, 0, Causal::Yes, true),
+        (1, 1, Causal::No, true),
+        (2, 1, Causal::No, true),
+        (1, 0, Causal::Yes, false),
+        (1, 1, Causal::Below(9), true),
+    ] {
+        let visibility = Visibility { causal, ..Visibility::CAUSAL };
+        let default = LshConfig {
+            chunks_before: before,
+            chunks_after: after,
+            visibility,
+            same_bucket,
+            ..LshConfig::paper(chunk)
+        };
+        let chunked = LshConfig { exact: ExactLength::Never, ..default };
+        for len in 1..3 * chunk + 2 {
+            let layout = Layout { batch: 1, len, heads: 1, head_dim: 4 };
+            let (qk, v) = (normal(len as u64, len, 4), normal(99, len, 4));
+            let buckets = hash(&cpu, &qk, layout, 2, None);
+            let inputs = Inputs::shared(qk.view(), v.view());
+            let got = attend(&cpu, default, layout, &inputs, &buckets, &v);
+            let expected = attend(&cpu, chunked, layout, &inputs, &buckets, &v);
+            for (got, expected) in got.iter().zip(&expected) {
+                let off = distance(got.as_slice(), expected.as_slice());
+                assert!(off < 2e-5, "{before} before, {after} after, {causal:?}, length {len}: {off:e}");
             }
         }
     }
@@ -232,7 +274,7 @@ fn what_does_not_fit_is_refused_with_both_sizes() {
     let x = normal(1, 10, 8);
     let (mut out, mut z) = (Matrix::zeros(10, 8), vec![0.0; 20]);
     let inputs = Inputs::shared(x.view(), x.view());
-    let config = LshConfig { exact_below: 0, ..LshConfig::paper(4) };
+    let config = LshConfig { exact: ExactLength::Never, ..LshConfig::paper(4) };
     let mut refuse = |config: &LshConfig, layout, inputs: &Inputs<'_>, buckets: &[Buckets], z: &mut [f32]| {
         let attention = Attention::Lsh(*config);
         attention.forward(&cpu, layout, inputs, buckets, out.view_mut(), z).unwrap_err().to_string()
@@ -330,7 +372,7 @@ fn a_pair_that_meets_in_every_round_counts_once_with_correction() {
     let inputs = Inputs::shared(x.view(), x.view());
     // Position 2 meets 0 in both rounds and 1 in the first.
     let buckets = [Buckets::given(2, 3, 2, vec![0, 0, 0, 0, 1, 0]).unwrap()];
-    let corrected = LshConfig { exact_below: 0, ..LshConfig::paper(3) };
+    let corrected = LshConfig { exact: ExactLength::Never, ..LshConfig::paper(3) };
     let [out, ..] = attend(&cpu, corrected, layout, &inputs, &buckets, &x);
     let everything = attend(&cpu, FullConfig::shared(KeyNorm::Rms), layout, &inputs, &[], &x);
     assert!(distance(out.row(2), everything[0].row(2)) < 1e-6);

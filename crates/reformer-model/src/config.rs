@@ -133,13 +133,6 @@ impl Config {
         }
     }
 
-    /// LSH layers cut no chunks up to this length: one chunk, as Hugging Face, or two where only the same bucket is
-    /// visible (the chunks' reach, so nothing is lost and the sorting is saved).
-    pub fn exact_below(&self) -> usize {
-        let chunks = if self.lsh_same_bucket_only { 2 } else { 1 };
-        self.lsh_exact_below.unwrap_or(chunks * self.lsh_attn_chunk_length)
-    }
-
     /// Whether `lm_head.bias` is added to the logits. A file that does not say: transformers before 5 added it,
     /// transformers 5 loads it and never adds it, so the version that wrote the file decides.
     pub fn adds_head_bias(&self) -> bool {

@@ -11,7 +11,8 @@
 //!
 //! `keys` counts those a query is compared with, all rounds together, masked or not: `rounds·chunks·m` for LSH.
 
-use crate::config::{Config, Kind};
+use crate::config::Config;
+use crate::sublayer::semantics;
 
 /// Operations of one part, a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -37,10 +38,12 @@ pub struct Flops {
 pub fn flops_by_part(config: &Config, len: usize) -> [PartFlops; 5] {
     let (h, width, f) = (config.hidden_size, config.attention_width(), config.feed_forward_size);
     let (mut attention, mut hashing, mut projections) = (0, 0, 0);
-    for &kind in &config.attn_layers {
-        attention += 4 * width * keys(config, kind, len);
-        projections += 2 * h * width * if kind == Kind::Lsh { 3 } else { 4 };
-        if kind == Kind::Lsh && len > config.exact_below() {
+    for layer in 0..config.layers() {
+        let kernel = semantics::attention(config, layer, len, None);
+        attention += 4 * width * kernel.compared_keys(len, config.num_hashes);
+        // One for each projection, one for the heads put together.
+        projections += 2 * h * width * (semantics::projections(&kernel) + 1);
+        if kernel.needs_buckets(len) {
             hashing += 2 * width * config.num_hashes * config.buckets().rotation_columns();
         }
     }
@@ -62,20 +65,4 @@ pub fn flops_per_token(config: &Config, len: usize) -> Flops {
         training: all.training + part.training,
     };
     flops_by_part(config, len).into_iter().fold(Flops { forward: 0, training: 0 }, add)
-}
-
-/// Keys that a query is compared with, all rounds together.
-fn keys(config: &Config, kind: Kind, len: usize) -> usize {
-    match kind {
-        Kind::Full => len,
-        Kind::Local => {
-            let chunks = 1 + config.local_num_chunks_before + config.local_num_chunks_after;
-            (chunks * config.local_attn_chunk_length).min(len)
-        }
-        Kind::Lsh if len <= config.exact_below() => len,
-        Kind::Lsh => {
-            let chunks = 1 + config.lsh_num_chunks_before + config.lsh_num_chunks_after;
-            config.num_hashes * chunks * config.lsh_attn_chunk_length
-        }
-    }
 }

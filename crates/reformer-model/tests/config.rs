@@ -21,7 +21,7 @@ fn an_empty_file_is_hugging_faces_default() {
     assert_eq!(config.buckets().factors(), [128]);
     assert_eq!(config.lsh_chunk_wrap, ChunkWrap::Circular);
     assert!(!config.lsh_same_bucket_only && !config.lsh_duplicate_correction && !config.is_decoder);
-    assert_eq!(config.exact_below(), 64);
+    assert_eq!(config.lsh_exact_below, None);
     assert!(config.adds_head_bias());
 }
 

@@ -217,8 +217,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_padded_batch_is_the_unpadded_one(len in 1usize..70, extra in 1usize..20, rows in 1usize..3) {
-        let (model, cpu, pass) = (model(endless(fields())), Cpu::single(), Pass::evaluation());
+    fn a_padded_batch_is_the_unpadded_one(
+        len in 1usize..70, extra in 1usize..20, rows in 1usize..3,
+        before in 0usize..3, after in 0usize..3, is_decoder: bool, lsh_same_bucket_only: bool,
+    ) {
+        let fields = Fields {
+            lsh_num_chunks_before: before, lsh_num_chunks_after: after, is_decoder, lsh_same_bucket_only,
+            ..endless(fields())
+        };
+        let (model, cpu, pass) = (model(fields), Cpu::single(), Pass::evaluation());
         let plain = batch(rows, len, len);
         let (loss, gradient) = gradients(&model, &cpu, &plain, &pass);
         let (padded_loss, padded_gradient) = gradients(&model, &cpu, &padded(&plain, extra), &pass);

@@ -2,8 +2,8 @@
 
 use reformer_attention::naive::{self, Operands, Pair};
 use reformer_attention::{
-    Attention, Causal, Duplicates, FullConfig, Gradients, Inputs, KeyNorm, Keys, Layout, LocalConfig,
-    LshConfig, Masks, Upstream, Visibility, Wrap,
+    Attention, Causal, Duplicates, ExactLength, FullConfig, Gradients, Inputs, KeyNorm, Keys, Layout,
+    LocalConfig, LshConfig, Masks, Upstream, Visibility, Wrap,
 };
 use reformer_lsh::Buckets;
 use reformer_tensor::{Address, Cpu, Matrix, Purpose, Real};
@@ -34,8 +34,8 @@ pub fn table() -> Vec<Case> {
     let (m, len) = (8, 45);
     let mut cases = Vec::new();
     let starts = [
-        ("paper", LshConfig { exact_below: 0, ..LshConfig::paper(m) }),
-        ("paper, exact", LshConfig { exact_below: 64, ..LshConfig::paper(m) }),
+        ("paper", LshConfig { exact: ExactLength::Never, ..LshConfig::paper(m) }),
+        ("paper, exact", LshConfig { exact: ExactLength::UpTo(64), ..LshConfig::paper(m) }),
         ("hugging face", LshConfig::hugging_face(m)),
         ("trax", LshConfig::trax(m)),
         ("lucid", LshConfig::lucid(m)),
@@ -87,9 +87,11 @@ pub fn table() -> Vec<Case> {
             }
         }
     }
-    for config in
-        [LshConfig { exact_below: 0, ..LshConfig::paper(m) }, LshConfig::trax(m), LshConfig::lucid(m)]
-    {
+    for config in [
+        LshConfig { exact: ExactLength::Never, ..LshConfig::paper(m) },
+        LshConfig::trax(m),
+        LshConfig::lucid(m),
+    ] {
         for len in [1, 2, 7, 8, 9, 16, 17] {
             cases.push(Case::new(format!("length {len} {:?}", config.wrap), config, len));
         }
@@ -100,11 +102,11 @@ pub fn table() -> Vec<Case> {
         let one = Case::new(format!("one bucket {:?}", config.wrap), config, 40);
         cases.push(Case { num_buckets: 1, ..one });
     }
-    let wide = LshConfig { exact_below: 0, ..LshConfig::paper(64) };
+    let wide = LshConfig { exact: ExactLength::Never, ..LshConfig::paper(64) };
     let mut large = Case::new("the shape that counts", wide, 300);
     large.layout = Layout { batch: 1, len: 300, heads: 2, head_dim: 64 };
     cases.push(large);
-    let long_chunk = LshConfig { exact_below: 0, ..LshConfig::paper(100) };
+    let long_chunk = LshConfig { exact: ExactLength::Never, ..LshConfig::paper(100) };
     cases.push(Case::new("chunks longer than a tile's queries", long_chunk, 230));
     cases
 }

@@ -5,7 +5,9 @@
 mod cases;
 
 use cases::{Case, Data, Head, NAMES, fast, table, twin};
-use reformer_attention::{ALONE, Attention, FullConfig, Layout, LocalConfig, LshConfig, Visibility};
+use reformer_attention::{
+    ALONE, Attention, ExactLength, FullConfig, Layout, LocalConfig, LshConfig, Visibility,
+};
 use reformer_tensor::Cpu;
 
 fn error(got: &[f32], truth: &[f64]) -> f64 {
@@ -52,7 +54,7 @@ fn long_cases() -> Vec<Case> {
         num_buckets,
         ..Case::new(name, config, 1)
     };
-    let paper = LshConfig { exact_below: 0, ..LshConfig::paper(8) };
+    let paper = LshConfig { exact: ExactLength::Never, ..LshConfig::paper(8) };
     let visibility = Visibility::BIDIRECTIONAL.with_masked_queries(true);
     let around = LshConfig { chunks_before: 1, chunks_after: 1, visibility, ..LshConfig::paper(6) };
     let visibility = Visibility::BIDIRECTIONAL;
@@ -138,7 +140,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn a_warm_workspace_gives_the_same_bits() {
-    let case = Case::new("warm", LshConfig { exact_below: 0, ..LshConfig::paper(8) }, 61);
+    let case = Case::new("warm", LshConfig { exact: ExactLength::Never, ..LshConfig::paper(8) }, 61);
     let data = Data::new(&case, 8);
     let cpu = Cpu::single();
     let cold = fast(&cpu, &case, &data);

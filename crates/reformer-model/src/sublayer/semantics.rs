@@ -3,7 +3,7 @@
 //! The only place where config keys become [`LshConfig`], [`LocalConfig`] and [`FullConfig`].
 
 use reformer_attention::{
-    Attention, Duplicates, FullConfig, KeyNorm, Keys, LocalConfig, LshConfig, Visibility, Wrap,
+    Attention, Duplicates, ExactLength, FullConfig, KeyNorm, Keys, LocalConfig, LshConfig, Visibility, Wrap,
 };
 
 use crate::config::{ChunkWrap, Config, KeyNormKind, Kind};
@@ -41,7 +41,12 @@ pub(crate) fn attention(config: &Config, layer: usize, len: usize, instead: Opti
                 duplicates: if correct { Duplicates::Correct } else { Duplicates::Keep },
                 keys: norm,
                 dropout,
-                exact_below: config.exact_below(),
+                exact: match config.lsh_exact_below {
+                    Some(length) => ExactLength::UpTo(length),
+                    None if config.lsh_same_bucket_only => ExactLength::Reach,
+                    // Hugging Face's rule.
+                    None => ExactLength::UpTo(config.lsh_attn_chunk_length),
+                },
             })
         }
         Kind::Local => {
