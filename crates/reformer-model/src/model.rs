@@ -28,7 +28,7 @@ use crate::hf;
 use crate::locate::{self, NonFinite};
 use crate::parameters::{Group, Parameters};
 use crate::run::{self, Run, draw_rotations};
-use crate::sublayer::{Attention, Block, FeedForward, Shape};
+use crate::sublayer::{Attention, FeedForward, ReformerBlock, Shape};
 use crate::training::{self, Added, Handed, Updated, Updates};
 
 /// A configuration with parameters and the rotations that its layers hash with.
@@ -161,7 +161,7 @@ impl Model {
         pass: &'a Pass,
     ) -> Result<(Run<'a>, Streams<Matrix>)> {
         check_tokens(&self.config, ids, rows, len, mask)?;
-        let run = Run::of_ids(self, ids, rows, len, mask, pass)?;
+        let run = Run::of_ids(&self.config, &self.rotations, ids, rows, len, mask, pass)?;
         let streams = run.streams(&self.parameters, cpu)?;
         Ok((run, streams))
     }
@@ -177,7 +177,8 @@ impl Model {
         sink: &mut dyn FnMut(usize, &Group),
     ) -> Result<LossReport> {
         let run = Run::new(&self.config, &self.rotations, batch, pass)?;
-        training::pass(cpu, &run, scale, &mut Handed { parameters: &self.parameters, sink, spare: None })
+        let mut ledger = Handed { parameters: &self.parameters, sink, spare: None };
+        training::forward_and_reverse(cpu, &run, scale, &mut ledger)
     }
 
     /// The same pass, its gradient added to `gradients`, which has the parameters' layout. Nothing is copied.
@@ -190,7 +191,8 @@ impl Model {
         gradients: &mut Parameters,
     ) -> Result<LossReport> {
         let run = Run::new(&self.config, &self.rotations, batch, pass)?;
-        training::pass(cpu, &run, scale, &mut Added { parameters: &self.parameters, gradients })
+        let mut ledger = Added { parameters: &self.parameters, gradients };
+        training::forward_and_reverse(cpu, &run, scale, &mut ledger)
     }
 
     /// The same pass for an optimizer that works on the way: `update(group, parameters, gradient)` may change a group
@@ -205,16 +207,12 @@ impl Model {
         update: Updates<'_>,
     ) -> Result<LossReport> {
         let run = Run::new(&self.config, &self.rotations, batch, pass)?;
-        training::pass(
-            cpu,
-            &run,
-            scale,
-            &mut Updated { parameters: &mut self.parameters, update, spare: None },
-        )
+        let mut ledger = Updated { parameters: &mut self.parameters, update, spare: None };
+        training::forward_and_reverse(cpu, &run, scale, &mut ledger)
     }
 
     /// Block `layer`, set up for rows of one shape: attention and feed-forward as a reversible coupling.
-    pub fn block<'a>(&'a self, layer: usize, shape: Shape<'a>, pass: &'a Pass) -> Result<Block<'a>> {
+    pub fn block<'a>(&'a self, layer: usize, shape: Shape<'a>, pass: &'a Pass) -> Result<ReformerBlock<'a>> {
         let config = &self.config;
         let rotations = match (config.attn_layers[layer], &pass.rotations, pass.num_hashes) {
             (Kind::Local | Kind::Full, ..) => Cow::Borrowed(&[][..]),
@@ -228,7 +226,7 @@ impl Model {
             (Kind::Lsh, None, None) => Cow::Borrowed(self.rotations(layer)),
         };
         let group = self.parameters.group(layer + 1);
-        Ok(Block {
+        Ok(ReformerBlock {
             f: Attention::new(config, group, layer, shape, rotations, pass),
             g: FeedForward::new(config, group, layer, pass),
         })

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use reformer_lsh::Rotations;
-use reformer_reversible::{Sequence, Streams};
+use reformer_reversible::{Streams, sequence};
 use reformer_tensor::{Cpu, Matrix, Precision};
 
 use crate::batch::{Batch, Pass};
@@ -11,9 +11,8 @@ use crate::config::{Config, Kind};
 use crate::embeddings::Embeddings;
 use crate::error::{ModelError, Result};
 use crate::head::Head;
-use crate::model::Model;
 use crate::parameters::Parameters;
-use crate::sublayer::{Attention, Block, FeedForward, Shape};
+use crate::sublayer::{Attention, FeedForward, ReformerBlock, Shape};
 
 /// A batch on its way through a model. Holds no parameters: a group may change as soon as the pass is done with it.
 pub(crate) struct Run<'a> {
@@ -37,7 +36,8 @@ impl<'a> Run<'a> {
 
     /// Ids without targets, already checked.
     pub(crate) fn of_ids(
-        model: &'a Model,
+        config: &'a Config,
+        rotations: &'a [Vec<Rotations>],
         ids: &[u32],
         rows: usize,
         len: usize,
@@ -52,7 +52,7 @@ impl<'a> Run<'a> {
             weights: vec![0.0; ids.len()],
             mask: mask.map(<[bool]>::to_vec),
         };
-        Self::of(model.config(), model.all_rotations(), Cow::Owned(batch), pass)
+        Self::of(config, rotations, Cow::Owned(batch), pass)
     }
 
     /// For a batch already checked.
@@ -96,7 +96,7 @@ impl<'a> Run<'a> {
     }
 
     /// Block `layer`.
-    pub(crate) fn block<'b>(&'b self, parameters: &'b Parameters, layer: usize) -> Block<'b> {
+    pub(crate) fn block<'b>(&'b self, parameters: &'b Parameters, layer: usize) -> ReformerBlock<'b> {
         let config = self.config;
         let group = parameters.group(layer + 1);
         let shape = Shape { rows: self.batch.rows, len: self.batch.len, mask: self.batch.mask.as_deref() };
@@ -104,24 +104,25 @@ impl<'a> Run<'a> {
             Kind::Lsh => Cow::Borrowed(&self.rotations[config.lsh_index(layer)][..]),
             Kind::Local | Kind::Full => Cow::Borrowed(&[][..]),
         };
-        Block {
+        ReformerBlock {
             f: Attention::new(config, group, layer, shape, rotations, self.pass),
             g: FeedForward::new(config, group, layer, self.pass),
         }
     }
 
-    /// All blocks.
-    pub(crate) fn sequence<'b>(
+    /// All blocks, each made when its turn comes.
+    pub(crate) fn blocks<'b>(
         &'b self,
         parameters: &'b Parameters,
-    ) -> Sequence<Attention<'b>, FeedForward<'b>> {
-        Sequence::new((0..self.config.layers()).map(|layer| self.block(parameters, layer)).collect())
+    ) -> impl Iterator<Item = ReformerBlock<'b>> {
+        (0..self.config.layers()).map(move |layer| self.block(parameters, layer))
     }
 
     /// Both streams after the last block.
     pub(crate) fn streams(&self, parameters: &Parameters, cpu: &Cpu) -> Result<Streams<Matrix>> {
         let mut streams = self.embed(parameters, cpu);
-        self.sequence(parameters).forward(cpu, &mut streams)?;
+        // Nobody will come back this way: each block's buckets go as soon as it is done.
+        sequence::forward(cpu, &mut streams, self.blocks(parameters), |_, _| Ok(()))?;
         Ok(streams)
     }
 

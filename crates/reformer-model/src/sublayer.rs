@@ -16,7 +16,7 @@ pub use feed_forward::FeedForward;
 pub(crate) use feed_forward::piece as feed_forward_piece;
 
 /// A block: two half-residual couplings.
-pub type Block<'a> = Coupling<Attention<'a>, FeedForward<'a>>;
+pub type ReformerBlock<'a> = Coupling<Attention<'a>, FeedForward<'a>>;
 
 /// The rows that a pass works on.
 #[derive(Clone, Copy, Debug)]

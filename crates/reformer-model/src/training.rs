@@ -9,7 +9,7 @@
 //!
 //! A group is read for the last time before its gradient is done, so a ledger may change it at once.
 
-use reformer_reversible::{SequenceError, Streams};
+use reformer_reversible::{Streams, sequence};
 use reformer_tensor::Cpu;
 
 use crate::batch::LossReport;
@@ -115,15 +115,24 @@ impl Ledger for Updated<'_, '_> {
     }
 }
 
-/// One pass. After an error the ledger's gradients are of no use.
-pub(crate) fn pass(cpu: &Cpu, run: &Run<'_>, scale: f32, ledger: &mut dyn Ledger) -> Result<LossReport> {
+/// Loss and gradients of a batch. After an error the ledger's gradients are of no use.
+pub(crate) fn forward_and_reverse(
+    cpu: &Cpu,
+    run: &Run<'_>,
+    scale: f32,
+    ledger: &mut dyn Ledger,
+) -> Result<LossReport> {
     let layers = run.config.layers();
-    let mut streams = run.embed(ledger.parameters(), cpu);
-    let mut saved = run.sequence(ledger.parameters()).forward(cpu, &mut streams)?;
+    let (mut streams, mut saved) = (run.embed(ledger.parameters(), cpu), Vec::with_capacity(layers));
+    sequence::forward(cpu, &mut streams, run.blocks(ledger.parameters()), |_, decided| {
+        saved.push(decided);
+        Ok(())
+    })?;
 
     let (tokens, width) = (streams.first.rows(), streams.first.cols());
     let zeros = || GradientStream::zeros(run.gradient_streams(), tokens, width);
     let mut grads = Streams { first: zeros(), second: zeros() };
+    // A tied decoder is the table of word embeddings, so that table's gradient is begun here and completed last.
     let mut words = ledger.room(0);
     let mut gradient = ledger.room(layers + 1);
     let head = run.head(ledger.parameters());
@@ -131,17 +140,16 @@ pub(crate) fn pass(cpu: &Cpu, run: &Run<'_>, scale: f32, ledger: &mut dyn Ledger
         head.loss_and_gradient(cpu, &streams, &run.batch, scale, &mut grads, &mut gradient, &mut words);
     ledger.begin(&report)?;
     ledger.done(layers + 1, gradient)?;
-    for layer in (0..layers).rev() {
-        let decided = saved.pop().expect("one decision a block");
+
+    sequence::reverse(cpu, &mut streams, &mut grads, saved, |layer, step| {
         let mut gradient = ledger.room(layer + 1);
-        let block = run.block(ledger.parameters(), layer);
-        block
-            .reverse_and_grad(cpu, &mut streams, &decided, &mut grads, &mut gradient)
-            .map_err(|source| SequenceError::Reverse { block: layer, source })?;
-        drop(block);
+        let restored = step.through(&run.block(ledger.parameters(), layer), &mut gradient)?;
         ledger.done(layer + 1, gradient)?;
-    }
+        Ok(restored)
+    })?;
+    // Before the embeddings ask for a matrix of the streams' size.
     drop(streams);
+
     run.embeddings(ledger.parameters()).backward(cpu, &run.batch, grads, &mut words);
     ledger.done(0, words)?;
     Ok(report)

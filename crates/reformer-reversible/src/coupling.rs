@@ -9,9 +9,13 @@
 //! through `y2 = x2 + G(y1)`: its whole gradient is `dy1 + (∂G/∂y1)ᵀ dy2`, which is also `dx1`. And `x2` acts through
 //! `y2` (identity) and through `y1`: `dx2 = dy2 + (∂F/∂x2)ᵀ dx1`. Everything is done in place: two streams and two
 //! gradients, nothing more.
+//!
+//! Subtraction does not undo addition bit for bit. The restored `x2` differs from the one that `F` saw by one rounding, and
+//! `F` is evaluated again at that point. 64 blocks of f32 come back to about 1e-6, which is far below the noise of a gradient.
 
 use crate::{
     activations::{Activations, Streams},
+    block::Block,
     sublayer::Sublayer,
 };
 
@@ -24,57 +28,54 @@ pub struct Coupling<F, G> {
     pub g: G,
 }
 
-impl<F, G> Coupling<F, G> {
-    /// `(x1, x2) → (y1, y2)` in place; returns what the two functions decided.
-    ///
-    /// After an error the streams are of no use.
-    pub fn forward<C: ?Sized, A>(
+impl<C, F, G> Block<C> for Coupling<F, G>
+where
+    C: ?Sized,
+    F: Sublayer<C>,
+    G: Sublayer<
+            C,
+            Activations = F::Activations,
+            Differentials = F::Differentials,
+            Gradient = F::Gradient,
+            Error = F::Error,
+        >,
+{
+    type Activations = F::Activations;
+    type Differentials = F::Differentials;
+    type Saved = (F::Saved, G::Saved);
+    // One gradient for both functions: an optimizer updates a block at a time, and one buffer is enough for any block.
+    type Gradient = F::Gradient;
+    type Error = F::Error;
+
+    fn forward(
         &self,
         context: &C,
-        streams: &mut Streams<A>,
-    ) -> Result<(F::Saved, G::Saved), F::Error>
-    where
-        A: Activations,
-        F: Sublayer<C, Activations = A>,
-        G: Sublayer<C, Activations = A, Error = F::Error>,
-    {
+        streams: &mut Streams<F::Activations>,
+    ) -> Result<(F::Saved, G::Saved), F::Error> {
         let f = self.f.forward(context, &streams.second, &mut streams.first)?;
         let g = self.g.forward(context, &streams.first, &mut streams.second)?;
         Ok((f, g))
     }
 
-    /// `(y1, y2) → (x1, x2)` and `(dy1, dy2) → (dx1, dx2)` in place; parameter gradients are added to `gradient`.
-    ///
-    /// After an error streams and gradients are of no use.
-    pub fn reverse_and_grad<C: ?Sized, A, D>(
+    fn reverse_and_grad(
         &self,
         context: &C,
-        streams: &mut Streams<A>,
+        streams: &mut Streams<F::Activations>,
         saved: &(F::Saved, G::Saved),
-        grads: &mut Streams<D>,
+        grads: &mut Streams<F::Differentials>,
         gradient: &mut F::Gradient,
-    ) -> Result<(), F::Error>
-    where
-        A: Activations,
-        D: Activations,
-        F: Sublayer<C, Activations = A, Differentials = D>,
-        G: Sublayer<C, Activations = A, Differentials = D, Gradient = F::Gradient, Error = F::Error>,
-    {
+    ) -> Result<(), F::Error> {
         let Streams { first, second } = streams;
         let Streams { first: d_first, second: d_second } = grads;
+        // G goes first. Only y1 is known, and x2 = y2 − G(y1) is what F has to be evaluated at. It also completes dy1,
+        // which is what F's vector-Jacobian product starts from.
         self.g.reverse_and_grad(context, first, &saved.1, second, d_second, d_first, gradient)?;
         self.f.reverse_and_grad(context, second, &saved.0, first, d_first, d_second, gradient)
     }
 
-    /// `(y1, y2) → (x1, x2)` without gradients, at the price of one more buffer.
-    ///
-    /// The functions decide anew whatever they decide (buckets): see [`Sublayer`].
-    pub fn inverse<C: ?Sized, A>(&self, context: &C, streams: &mut Streams<A>) -> Result<(), F::Error>
-    where
-        A: Activations,
-        F: Sublayer<C, Activations = A>,
-        G: Sublayer<C, Activations = A, Error = F::Error>,
-    {
+    fn inverse(&self, context: &C, streams: &mut Streams<F::Activations>) -> Result<(), F::Error> {
+        // Sublayers can only add, so what is to be subtracted needs a third buffer. The reverse pass does not: its
+        // sublayers subtract by themselves, because they compute f(x) anyway.
         let mut residual = streams.first.zeros_like();
         self.g.forward(context, &streams.first, &mut residual)?;
         streams.second.sub(&residual);

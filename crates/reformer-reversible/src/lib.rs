@@ -5,8 +5,8 @@
 //! Kaiser, Levskaya 2020, section 3; Gomez, Ren, Urtasun, Grosse 2017).
 //!
 //! - [`Sublayer`]: what `F` and `G` offer, a forward pass and a vector-Jacobian product; on any buffers ([`Activations`])
-//! - [`Coupling`]: the block, forward and back in place
-//! - [`Sequence`]: the stack, which hands out each block's parameter gradients as it walks back
+//! - [`Coupling`]: two of them as a [`Block`], forward and back in place
+//! - [`sequence`]: the walk over all blocks, which hands out each block's parameter gradients on its way back
 //!
 //! The crate knows nothing of attention, models or optimizers; the example `revnet_fashion_mnist` makes a small
 //! convolutional RevNet of it. Round-off of restoring is that of one addition and one subtraction per block: 64 blocks
@@ -15,12 +15,14 @@
 #![forbid(unsafe_code)]
 
 mod activations;
+mod block;
 mod coupling;
 pub mod naive;
-mod sequence;
+pub mod sequence;
 mod sublayer;
 
 pub use activations::{Activations, Streams};
+pub use block::Block;
 pub use coupling::Coupling;
-pub use sequence::{SavedBlocks, Sequence, SequenceError};
+pub use sequence::SequenceError;
 pub use sublayer::Sublayer;

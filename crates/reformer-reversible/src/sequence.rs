@@ -1,15 +1,30 @@
-//! A stack of reversible blocks, whose memory does not grow with its depth.
+//! A sequence of reversible blocks, whose memory does not grow with its depth.
 //!
-//! The forward pass keeps the last pair of streams and each block's decisions. The reverse pass walks back: it
-//! restores a block's input from its output, adds up the block's parameter gradients, and hands them out before it
-//! goes on, so that an optimizer (or an all-reduce) can take them and only one block's gradients exist at a time.
+//! ```text
+//! forward    for each block, first to last:   streams → streams; keep(block, what it decided)
+//! reverse    for each block, last to first:   make the block and room for its gradient
+//!                                             streams and gradients → those of the block's input
+//!                                             hand the gradient on; the block may change now
+//! ```
+//!
+//! The forward pass keeps the last pair of streams and each block's decisions. The reverse pass restores a block's input from
+//! its output, adds up the block's parameter gradients, and hands them out before it goes on, so that an optimizer (or an
+//! all-reduce) can take them and only one block's gradients exist at a time.
+//!
+//! Where this departs from a list of layers with a `backward` method:
+//!
+//! 1. **Blocks are handed in, not owned.** A block borrows parameters which an optimizer changes as soon as the block is
+//!    done. A sequence that owned its blocks would hold those borrows for the whole pass.
+//! 2. **Making a block and taking its gradient are one function**, not two. Both need the parameters, one to read and one to
+//!    change them, and two closures cannot hold them at once. [`StepBack::through`] stands between the two, and the type of
+//!    what it returns makes sure that nobody forgets it.
+//! 3. **Decisions are dropped block by block**, so the buckets of a deep model shrink while the reverse pass runs.
 
 use thiserror::Error;
 
 use crate::{
     activations::{Activations, Streams},
-    coupling::Coupling,
-    sublayer::Sublayer,
+    block::Block,
 };
 
 /// A fault of one block, with the place where it happened.
@@ -31,12 +46,12 @@ pub enum SequenceError<E> {
         /// The sublayer's own error.
         source: E,
     },
-    /// From the sink that took the block's gradient.
+    /// From what took the block's gradient.
     #[error("block {block}, taking its gradient: {source}")]
     Sink {
         /// Index of the block, from 0.
         block: usize,
-        /// The sink's error.
+        /// The error of what took it.
         source: E,
     },
 }
@@ -57,145 +72,105 @@ impl<E> SequenceError<E> {
     }
 }
 
-/// What the blocks of a sequence decided in a forward pass, in their order.
-pub type SavedBlocks<C, F, G> = Vec<(<F as Sublayer<C>>::Saved, <G as Sublayer<C>>::Saved)>;
-
-/// Reversible blocks, one after another. Blocks of different kinds: make `F` an enum.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sequence<F, G> {
-    blocks: Vec<Coupling<F, G>>,
-}
-
-impl<F, G> Sequence<F, G> {
-    /// A stack of `blocks`, first to last.
-    pub fn new(blocks: Vec<Coupling<F, G>>) -> Self {
-        Self { blocks }
-    }
-
-    /// The blocks, first to last.
-    pub fn blocks(&self) -> &[Coupling<F, G>] {
-        &self.blocks
-    }
-
-    /// The blocks, to update their parameters.
-    pub fn blocks_mut(&mut self) -> &mut [Coupling<F, G>] {
-        &mut self.blocks
-    }
-
-    /// Runs all blocks on `streams` in place; returns their decisions for [`Sequence::reverse`].
-    pub fn forward<C: ?Sized, A>(
-        &self,
-        context: &C,
-        streams: &mut Streams<A>,
-    ) -> Result<SavedBlocks<C, F, G>, SequenceError<F::Error>>
-    where
-        A: Activations,
-        F: Sublayer<C, Activations = A>,
-        G: Sublayer<C, Activations = A, Error = F::Error>,
-    {
-        let run = |(block, coupling): (usize, &Coupling<F, G>)| {
-            coupling.forward(context, streams).map_err(|source| SequenceError::Forward { block, source })
-        };
-        self.blocks.iter().enumerate().map(run).collect()
-    }
-
-    /// Walks back from the last pair of `streams` and their gradients `grads` to the first, in place.
-    ///
-    /// For each block, last to first: `zeros(block)` makes its gradient, the block adds to it, `sink(block, gradient)`
-    /// takes it, and its decisions are dropped.
-    ///
-    /// # Panics
-    /// If `saved` is not of as many blocks.
-    #[track_caller]
-    pub fn reverse<C: ?Sized, A, D>(
-        &self,
-        context: &C,
-        streams: &mut Streams<A>,
-        grads: &mut Streams<D>,
-        mut saved: SavedBlocks<C, F, G>,
-        mut zeros: impl FnMut(usize) -> F::Gradient,
-        mut sink: impl FnMut(usize, F::Gradient) -> Result<(), F::Error>,
-    ) -> Result<(), SequenceError<F::Error>>
-    where
-        A: Activations,
-        D: Activations,
-        F: Sublayer<C, Activations = A, Differentials = D>,
-        G: Sublayer<C, Activations = A, Differentials = D, Gradient = F::Gradient, Error = F::Error>,
-    {
-        assert_eq!(saved.len(), self.blocks.len(), "one saved decision per block");
-        for (block, coupling) in self.blocks.iter().enumerate().rev() {
-            let decided = saved.pop().expect("counted above");
-            let gradient = step_back(context, (block, coupling), streams, &decided, grads, zeros(block))?;
-            sink(block, gradient).map_err(|source| SequenceError::Sink { block, source })?;
-        }
-        Ok(())
-    }
-
-    /// [`Sequence::reverse`] for an optimizer that updates each block at once: a block whose gradient is complete is
-    /// not needed again in this pass, so `update(block, coupling, gradient)` may change it.
-    ///
-    /// # Panics
-    /// If `saved` is not of as many blocks.
-    #[track_caller]
-    pub fn reverse_and_update<C: ?Sized, A, D>(
-        &mut self,
-        context: &C,
-        streams: &mut Streams<A>,
-        grads: &mut Streams<D>,
-        mut saved: SavedBlocks<C, F, G>,
-        mut zeros: impl FnMut(usize) -> F::Gradient,
-        mut update: impl FnMut(usize, &mut Coupling<F, G>, F::Gradient) -> Result<(), F::Error>,
-    ) -> Result<(), SequenceError<F::Error>>
-    where
-        A: Activations,
-        D: Activations,
-        F: Sublayer<C, Activations = A, Differentials = D>,
-        G: Sublayer<C, Activations = A, Differentials = D, Gradient = F::Gradient, Error = F::Error>,
-    {
-        assert_eq!(saved.len(), self.blocks.len(), "one saved decision per block");
-        for (block, coupling) in self.blocks.iter_mut().enumerate().rev() {
-            let decided = saved.pop().expect("counted above");
-            let gradient = step_back(context, (block, coupling), streams, &decided, grads, zeros(block))?;
-            update(block, coupling, gradient).map_err(|source| SequenceError::Sink { block, source })?;
-        }
-        Ok(())
-    }
-
-    /// Undoes [`Sequence::forward`] without gradients.
-    pub fn inverse<C: ?Sized, A>(
-        &self,
-        context: &C,
-        streams: &mut Streams<A>,
-    ) -> Result<(), SequenceError<F::Error>>
-    where
-        A: Activations,
-        F: Sublayer<C, Activations = A>,
-        G: Sublayer<C, Activations = A, Error = F::Error>,
-    {
-        for (block, coupling) in self.blocks.iter().enumerate().rev() {
-            coupling.inverse(context, streams).map_err(|source| SequenceError::Reverse { block, source })?;
-        }
-        Ok(())
-    }
-}
-
-/// One block backwards; its gradient comes back filled.
-fn step_back<C: ?Sized, A, D, F, G>(
+/// Runs `blocks` on `streams` in place, first to last. `keep(block, decided)` gets what each block decided; what
+/// [`reverse`] needs is the list of these.
+///
+/// After an error the streams are of no use.
+pub fn forward<C: ?Sized, B: Block<C>>(
     context: &C,
-    (block, coupling): (usize, &Coupling<F, G>),
+    streams: &mut Streams<B::Activations>,
+    blocks: impl IntoIterator<Item = B>,
+    mut keep: impl FnMut(usize, B::Saved) -> Result<(), B::Error>,
+) -> Result<(), SequenceError<B::Error>> {
+    for (block, made) in blocks.into_iter().enumerate() {
+        made.forward(context, streams)
+            .and_then(|decided| keep(block, decided))
+            .map_err(|source| SequenceError::Forward { block, source })?;
+    }
+    Ok(())
+}
+
+/// Undoes [`forward`] without gradients. `blocks` are the forward pass's, first to last.
+pub fn inverse<C: ?Sized, B: Block<C>>(
+    context: &C,
+    streams: &mut Streams<B::Activations>,
+    blocks: impl IntoIterator<Item = B, IntoIter: DoubleEndedIterator + ExactSizeIterator>,
+) -> Result<(), SequenceError<B::Error>> {
+    for (block, made) in blocks.into_iter().enumerate().rev() {
+        made.inverse(context, streams).map_err(|source| SequenceError::Reverse { block, source })?;
+    }
+    Ok(())
+}
+
+/// Walks back from the last pair of `streams` and their gradients `grads` to the first, in place.
+///
+/// `saved` is what the blocks decided in the forward pass, first to last. For each block, last to first,
+/// `visit(block, step)` makes the block and room for its gradient, sends both [`StepBack::through`], and then does with
+/// the gradient what it wants: the block is not needed again in this pass, so its parameters may change at once.
+///
+/// After an error streams and gradients are of no use.
+///
+/// ```
+/// # use reformer_reversible::{Block, Streams, SequenceError, sequence};
+/// fn descend<B: Block<()>>(
+///     blocks: &mut [B],
+///     streams: &mut Streams<B::Activations>,
+///     grads: &mut Streams<B::Differentials>,
+///     saved: Vec<B::Saved>,
+///     zeros: impl Fn() -> B::Gradient,
+///     update: impl Fn(&mut B, B::Gradient) -> Result<(), B::Error>,
+/// ) -> Result<(), SequenceError<B::Error>> {
+///     sequence::reverse(&(), streams, grads, saved, |block, step| {
+///         let mut gradient = zeros();
+///         let done = step.through(&blocks[block], &mut gradient)?;
+///         update(&mut blocks[block], gradient)?;
+///         Ok(done)
+///     })
+/// }
+/// ```
+pub fn reverse<C: ?Sized, A, D, S, E>(
+    context: &C,
     streams: &mut Streams<A>,
-    decided: &(F::Saved, G::Saved),
     grads: &mut Streams<D>,
-    mut gradient: F::Gradient,
-) -> Result<F::Gradient, SequenceError<F::Error>>
-where
-    A: Activations,
-    D: Activations,
-    F: Sublayer<C, Activations = A, Differentials = D>,
-    G: Sublayer<C, Activations = A, Differentials = D, Gradient = F::Gradient, Error = F::Error>,
-{
-    coupling
-        .reverse_and_grad(context, streams, decided, grads, &mut gradient)
-        .map_err(|source| SequenceError::Reverse { block, source })?;
-    Ok(gradient)
+    mut saved: Vec<S>,
+    mut visit: impl FnMut(usize, StepBack<'_, C, A, D, S>) -> Result<Restored, E>,
+) -> Result<(), SequenceError<E>> {
+    while let Some(decided) = saved.pop() {
+        let (block, mut restored) = (saved.len(), false);
+        let step = StepBack { context, streams, grads, decided, restored: &mut restored };
+        match visit(block, step) {
+            Ok(Restored(())) => {}
+            Err(source) if restored => return Err(SequenceError::Sink { block, source }),
+            Err(source) => return Err(SequenceError::Reverse { block, source }),
+        }
+    }
+    Ok(())
+}
+
+/// One block's turn in [`reverse`].
+#[must_use = "the reverse pass needs every block"]
+#[derive(Debug)]
+pub struct StepBack<'w, C: ?Sized, A, D, S> {
+    context: &'w C,
+    streams: &'w mut Streams<A>,
+    grads: &'w mut Streams<D>,
+    decided: S,
+    restored: &'w mut bool,
+}
+
+/// Says that a block was gone back through. Only [`StepBack::through`] makes it.
+#[derive(Debug)]
+pub struct Restored(());
+
+impl<C: ?Sized, A: Activations, D: Activations, S> StepBack<'_, C, A, D, S> {
+    /// Restores the block's input, turns the streams' gradients into those of the input, and adds the parameters' to
+    /// `gradient`.
+    pub fn through<B>(self, block: &B, gradient: &mut B::Gradient) -> Result<Restored, B::Error>
+    where
+        B: Block<C, Activations = A, Differentials = D, Saved = S>,
+    {
+        block.reverse_and_grad(self.context, self.streams, &self.decided, self.grads, gradient)?;
+        *self.restored = true;
+        Ok(Restored(()))
+    }
 }

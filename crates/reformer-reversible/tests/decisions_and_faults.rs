@@ -1,7 +1,10 @@
 //! What a sublayer decided in the forward pass reaches its reverse pass, and its faults reach the caller with their
 //! place.
 
-use reformer_reversible::{Coupling, Sequence, SequenceError, Streams, Sublayer};
+mod dense;
+
+use dense::{Pair, forward, reverse};
+use reformer_reversible::{Coupling, SequenceError, Streams, Sublayer};
 use reformer_tensor::Matrix;
 
 /// `f(x) = w·x` where `x >= 0`, else 0: a decision per entry, taken once. Fails on request.
@@ -59,9 +62,9 @@ impl Sublayer<()> for Gate {
     }
 }
 
-fn gates(depth: usize) -> Sequence<Gate, Gate> {
+fn gates(depth: usize) -> Vec<Pair<Gate>> {
     let gate = |w| Gate { w, fails: None };
-    Sequence::new((0..depth).map(|i| Coupling { f: gate(0.1 + i as f64), g: gate(-0.3) }).collect())
+    (0..depth).map(|i| Coupling { f: gate(0.1 + i as f64), g: gate(-0.3) }).collect()
 }
 
 fn row(values: &[f64]) -> Matrix<f64> {
@@ -82,11 +85,11 @@ fn ones() -> Streams<Matrix<f64>> {
 fn the_reverse_pass_uses_the_decisions_of_the_forward_pass() {
     let blocks = gates(1);
     let mut x = Streams { first: row(&[0.0]), second: row(&[0.0]) };
-    let saved = blocks.forward(&(), &mut x).unwrap();
+    let saved = forward(&blocks, &mut x).unwrap();
     assert_eq!(saved, [(vec![true], vec![true])]);
     let mut restored = Streams { first: row(&[-1e-17]), second: row(&[-1e-17]) };
     let mut grads = Streams { first: row(&[1.0]), second: row(&[1.0]) };
-    blocks.reverse(&(), &mut restored, &mut grads, saved, |_| 0.0, |_, _| Ok(())).unwrap();
+    reverse(&blocks, &mut restored, &mut grads, saved, |_| 0.0, |_, _| Ok(())).unwrap();
     assert_eq!(grads.first.as_slice(), [1.0 - 0.3], "dx1 = dy1 + g·dy2");
     assert_eq!(grads.second.as_slice(), [1.0 + 0.1 * (1.0 - 0.3)], "dx2 = dy2 + f·dx1");
 }
@@ -94,8 +97,8 @@ fn the_reverse_pass_uses_the_decisions_of_the_forward_pass() {
 #[test]
 fn a_fault_in_the_forward_pass_names_its_block() {
     let mut blocks = gates(3);
-    blocks.blocks_mut()[1].g.fails = Some("forward");
-    let error = blocks.forward(&(), &mut pair()).unwrap_err();
+    blocks[1].g.fails = Some("forward");
+    let error = forward(&blocks, &mut pair()).unwrap_err();
     assert_eq!(error, SequenceError::Forward { block: 1, source: Broken("forward") });
     assert_eq!(error.to_string(), "block 1, forward: gate broken in forward");
     assert_eq!((error.block(), error.into_source()), (1, Broken("forward")));
@@ -104,15 +107,15 @@ fn a_fault_in_the_forward_pass_names_its_block() {
 #[test]
 fn a_fault_in_the_reverse_pass_stops_there() {
     let mut blocks = gates(4);
-    blocks.blocks_mut()[1].f.fails = Some("reverse");
+    blocks[1].f.fails = Some("reverse");
     let mut x = pair();
-    let saved = blocks.forward(&(), &mut x).unwrap();
+    let saved = forward(&blocks, &mut x).unwrap();
     let mut taken = Vec::new();
     let sink = |block, _| {
         taken.push(block);
         Ok(())
     };
-    let error = blocks.reverse(&(), &mut x, &mut ones(), saved, |_| 0.0, sink).unwrap_err();
+    let error = reverse(&blocks, &mut x, &mut ones(), saved, |_| 0.0, sink).unwrap_err();
     assert_eq!(error, SequenceError::Reverse { block: 1, source: Broken("reverse") });
     assert_eq!(taken, [3, 2]);
 }
@@ -121,8 +124,8 @@ fn a_fault_in_the_reverse_pass_stops_there() {
 fn a_fault_of_the_sink_stops_the_reverse_pass() {
     let blocks = gates(3);
     let mut x = pair();
-    let saved = blocks.forward(&(), &mut x).unwrap();
+    let saved = forward(&blocks, &mut x).unwrap();
     let sink = |block, _| if block == 2 { Err(Broken("optimizer")) } else { panic!("went on to {block}") };
-    let error = blocks.reverse(&(), &mut x, &mut ones(), saved, |_| 0.0, sink).unwrap_err();
+    let error = reverse(&blocks, &mut x, &mut ones(), saved, |_| 0.0, sink).unwrap_err();
     assert_eq!(error, SequenceError::Sink { block: 2, source: Broken("optimizer") });
 }

@@ -6,8 +6,8 @@ mod dense;
 
 use std::{cell::Cell, convert::Infallible, rc::Rc};
 
-use dense::{Dense, Gradients, add_into, normal, product, sub_from, zeros};
-use reformer_reversible::{Activations, Coupling, Sequence, Streams, Sublayer, naive};
+use dense::{Dense, Gradients, Pair, add_into, forward, normal, product, reverse, sub_from, zeros};
+use reformer_reversible::{Activations, Coupling, Streams, Sublayer, naive};
 use reformer_tensor::Matrix;
 
 #[derive(Default)]
@@ -97,26 +97,26 @@ impl Sublayer<()> for Metered {
 const ROWS: usize = 32;
 const DIM: usize = 8;
 
-fn metered(depth: usize) -> (Sequence<Metered, Metered>, Streams<Counted>, Rc<Meter>) {
+fn metered(depth: usize) -> (Vec<Pair<Metered>>, Streams<Counted>, Rc<Meter>) {
     let dense = |at| Metered(Dense { a: normal(DIM, DIM, 0.1, 1), b: normal(DIM, DIM, 0.1, 2), at });
     let blocks = (0..depth).map(|_| Coupling { f: dense(0), g: dense(2) }).collect();
     let meter = Rc::new(Meter::default());
     let stream = || Counted::new(normal(ROWS, DIM, 1.0, 3), &meter);
     let streams = Streams { first: stream(), second: stream() };
-    (Sequence::new(blocks), streams, meter)
+    (blocks, streams, meter)
 }
 
 fn peak_of_a_step(depth: usize) -> usize {
     let (blocks, mut x, meter) = metered(depth);
-    let saved = blocks.forward(&(), &mut x).unwrap();
+    let saved = forward(&blocks, &mut x).unwrap();
     let mut grads = x.clone();
-    blocks.reverse(&(), &mut x, &mut grads, saved, |_| zeros(DIM, DIM), |_, _| Ok(())).unwrap();
+    reverse(&blocks, &mut x, &mut grads, saved, |_| zeros(DIM, DIM), |_, _| Ok(())).unwrap();
     meter.peak.get()
 }
 
 fn peak_of_plain_backpropagation(depth: usize) -> usize {
     let (blocks, x, meter) = metered(depth);
-    naive::backpropagate(blocks.blocks(), &(), x, Clone::clone, |_| zeros(DIM, DIM)).unwrap();
+    naive::backpropagate(&blocks, &(), x, Clone::clone, |_| zeros(DIM, DIM)).unwrap();
     meter.peak.get()
 }
 

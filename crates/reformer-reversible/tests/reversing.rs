@@ -5,9 +5,11 @@
 
 mod dense;
 
-use dense::{Dense, distance, stack, streams, zeros};
+use std::convert::Infallible;
+
+use dense::{Dense, Pair, distance, forward, reverse, stack, streams, zeros};
 use proptest::prelude::*;
-use reformer_reversible::{Sequence, Streams, naive};
+use reformer_reversible::{Streams, naive, sequence};
 use reformer_tensor::{Matrix, Real};
 
 /// Worst relative error of the restored input after `depth` blocks there and back.
@@ -16,10 +18,10 @@ fn round_trip<T: Real>(depth: usize) -> f64 {
     let blocks = stack::<T>(depth, dim, hidden, 1);
     let start = streams::<T>(20, dim, 1000);
     let mut x = start.clone();
-    let saved = blocks.forward(&(), &mut x).unwrap();
+    let saved = forward(&blocks, &mut x).unwrap();
     assert!(distance(&x.first, &start.first) > 0.1, "the blocks do something");
     let mut grads = streams::<T>(20, dim, 2000);
-    blocks.reverse(&(), &mut x, &mut grads, saved, |_| zeros(dim, hidden), |_, _| Ok(())).unwrap();
+    reverse(&blocks, &mut x, &mut grads, saved, |_| zeros(dim, hidden), |_, _| Ok(())).unwrap();
     distance(&x.first, &start.first).max(distance(&x.second, &start.second))
 }
 
@@ -36,8 +38,8 @@ fn inverse_restores_the_input_without_gradients() {
     let blocks = stack::<f64>(8, 6, 10, 2);
     let start = streams::<f64>(5, 6, 3);
     let mut x = start.clone();
-    blocks.forward(&(), &mut x).unwrap();
-    blocks.inverse(&(), &mut x).unwrap();
+    forward(&blocks, &mut x).unwrap();
+    sequence::inverse(&(), &mut x, &blocks).unwrap();
     assert!(distance(&x.first, &start.first) < 1e-14 && distance(&x.second, &start.second) < 1e-14);
 }
 
@@ -50,11 +52,10 @@ fn compare_with_plain(depth: usize, rows: usize, dim: usize, hidden: usize, seed
     let blocks = stack::<f64>(depth, dim, hidden, seed);
     let start = streams::<f64>(rows, dim, seed + 1_000);
     let plain =
-        naive::backpropagate(blocks.blocks(), &(), start.clone(), half_square, |_| zeros(dim, hidden))
-            .unwrap();
+        naive::backpropagate(&blocks, &(), start.clone(), half_square, |_| zeros(dim, hidden)).unwrap();
 
     let mut x = start;
-    let saved = blocks.forward(&(), &mut x).unwrap();
+    let saved = forward(&blocks, &mut x).unwrap();
     assert_eq!(x, plain.output);
     let mut grads = half_square(&x);
     let mut worst = 0f64;
@@ -64,7 +65,7 @@ fn compare_with_plain(depth: usize, rows: usize, dim: usize, hidden: usize, seed
         }
         Ok(())
     };
-    blocks.reverse(&(), &mut x, &mut grads, saved, |_| zeros(dim, hidden), sink).unwrap();
+    reverse(&blocks, &mut x, &mut grads, saved, |_| zeros(dim, hidden), sink).unwrap();
     worst
         .max(distance(&grads.first, &plain.input_grads.first))
         .max(distance(&grads.second, &plain.input_grads.second))
@@ -94,15 +95,14 @@ fn plain_gradients_equal_finite_differences() {
     let (dim, hidden) = (3, 4);
     let blocks = stack::<f64>(3, dim, hidden, 9);
     let start = streams::<f64>(2, dim, 10);
-    let loss = |blocks: &Sequence<Dense<f64>, Dense<f64>>, start: &Streams<Matrix<f64>>| {
+    let loss = |blocks: &[Pair<Dense<f64>>], start: &Streams<Matrix<f64>>| {
         let mut x = start.clone();
-        blocks.forward(&(), &mut x).unwrap();
+        forward(blocks, &mut x).unwrap();
         let square = |m: &Matrix<f64>| m.as_slice().iter().map(|v| 0.5 * v * v).sum::<f64>();
         square(&x.first) + square(&x.second)
     };
     let plain =
-        naive::backpropagate(blocks.blocks(), &(), start.clone(), half_square, |_| zeros(dim, hidden))
-            .unwrap();
+        naive::backpropagate(&blocks, &(), start.clone(), half_square, |_| zeros(dim, hidden)).unwrap();
     let h = 1e-5;
     let check = |numeric: f64, exact: f64, what: &str| {
         assert!((numeric - exact).abs() < 1e-8 * (1.0 + exact.abs()), "{what}: {numeric} against {exact}");
@@ -111,8 +111,8 @@ fn plain_gradients_equal_finite_differences() {
         for i in 0..dim * hidden {
             let shifted = |by: f64| {
                 let mut blocks = blocks.clone();
-                blocks.blocks_mut()[block].f.a.as_mut_slice()[i] += by;
-                blocks.blocks_mut()[block].g.b.as_mut_slice()[i] += by;
+                blocks[block].f.a.as_mut_slice()[i] += by;
+                blocks[block].g.b.as_mut_slice()[i] += by;
                 loss(&blocks, &start)
             };
             let exact = plain.gradients[block][0].as_slice()[i] + plain.gradients[block][3].as_slice()[i];
@@ -134,7 +134,7 @@ fn plain_gradients_equal_finite_differences() {
 fn gradients_are_handed_out_last_block_first_each_before_the_next_is_made() {
     let blocks = stack::<f64>(4, 2, 3, 11);
     let mut x = streams::<f64>(3, 2, 12);
-    let saved = blocks.forward(&(), &mut x).unwrap();
+    let saved = forward(&blocks, &mut x).unwrap();
     let mut grads = streams::<f64>(3, 2, 13);
     let log = std::cell::RefCell::new(Vec::new());
     let make = |block| {
@@ -145,7 +145,7 @@ fn gradients_are_handed_out_last_block_first_each_before_the_next_is_made() {
         log.borrow_mut().push(format!("take {block}"));
         Ok(())
     };
-    blocks.reverse(&(), &mut x, &mut grads, saved, make, take).unwrap();
+    reverse(&blocks, &mut x, &mut grads, saved, make, take).unwrap();
     let expected =
         ["make 3", "take 3", "make 2", "take 2", "make 1", "take 1", "make 0", "take 0"].map(String::from);
     assert_eq!(log.into_inner(), expected);
@@ -156,29 +156,21 @@ fn updating_each_block_at_once_uses_the_same_gradients() {
     let mut blocks = stack::<f64>(5, 3, 4, 21);
     let before = blocks.clone();
     let start = streams::<f64>(6, 3, 22);
-    let plain =
-        naive::backpropagate(before.blocks(), &(), start.clone(), half_square, |_| zeros(3, 4)).unwrap();
+    let plain = naive::backpropagate(&before, &(), start.clone(), half_square, |_| zeros(3, 4)).unwrap();
     let mut x = start.clone();
-    let saved = blocks.forward(&(), &mut x).unwrap();
+    let saved = forward(&blocks, &mut x).unwrap();
     let mut grads = half_square(&x);
-    let step = |_, block: &mut reformer_reversible::Coupling<Dense<f64>, Dense<f64>>, gradient: Vec<_>| {
-        dense::sub_from(&mut block.f.a, &gradient[0]);
-        Ok(())
-    };
-    blocks.reverse_and_update(&(), &mut x, &mut grads, saved, |_| zeros(3, 4), step).unwrap();
+    sequence::reverse(&(), &mut x, &mut grads, saved, |i, step| {
+        let mut gradient = zeros(3, 4);
+        let done = step.through(&blocks[i], &mut gradient)?;
+        dense::sub_from(&mut blocks[i].f.a, &gradient[0]);
+        Ok::<_, Infallible>(done)
+    })
+    .unwrap();
     for (i, gradient) in plain.gradients.iter().enumerate() {
-        let mut expected = before.blocks()[i].f.a.clone();
+        let mut expected = before[i].f.a.clone();
         dense::sub_from(&mut expected, &gradient[0]);
-        assert!(distance(&blocks.blocks()[i].f.a, &expected) < 1e-12, "block {i}");
+        assert!(distance(&blocks[i].f.a, &expected) < 1e-12, "block {i}");
     }
     assert!(distance(&x.first, &start.first) < 1e-14);
-}
-
-#[test]
-#[should_panic(expected = "one saved decision per block")]
-fn decisions_of_another_stack_are_refused() {
-    let blocks = stack::<f64>(2, 2, 2, 0);
-    let mut x = streams::<f64>(1, 2, 0);
-    let mut grads = x.clone();
-    let _ = blocks.reverse(&(), &mut x, &mut grads, vec![((), ())], |_| zeros(2, 2), |_, _| Ok(()));
 }

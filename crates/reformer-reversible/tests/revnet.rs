@@ -4,7 +4,9 @@
 #[path = "../examples/revnet/mod.rs"]
 mod revnet;
 
-use reformer_reversible::{Activations, Coupling, Sequence, Streams, naive};
+use std::convert::Infallible;
+
+use reformer_reversible::{Activations, Coupling, Streams, naive, sequence};
 use reformer_tensor::{Address, Cpu, Matrix, Purpose};
 use revnet::{
     convolution::{Convolution, Residual, Window},
@@ -91,28 +93,36 @@ fn gradients_of_convolutional_blocks_equal_plain_backpropagation_and_differences
     };
     let blocks: Vec<_> =
         (0..3).map(|i| Coupling { f: residual(0, 2 * i), g: residual(2, 2 * i + 1) }).collect();
-    let blocks = Sequence::new(blocks);
     let zeros = |_| [(18, 2), (1, 2), (18, 2), (1, 2)].map(|(r, c)| Matrix::zeros(r, c));
     let start = Streams { first: normal(32, 2, 8), second: normal(32, 2, 9) };
     // The loss is Σ y·weights, so that its gradient is exactly the weights.
     let weights = Streams { first: normal(32, 2, 10), second: normal(32, 2, 11) };
-    let Ok(plain) = naive::backpropagate(blocks.blocks(), &cpu, start.clone(), |_| weights.clone(), zeros);
+    let Ok(plain) = naive::backpropagate(&blocks, &cpu, start.clone(), |_| weights.clone(), zeros);
 
     let mut x = start.clone();
-    let Ok(saved) = blocks.forward(&cpu, &mut x);
+    let mut saved = Vec::new();
+    let keep = |_, decided| {
+        saved.push(decided);
+        Ok(())
+    };
+    let Ok(()) = sequence::forward(&cpu, &mut x, &blocks, keep);
     let mut grads = weights.clone();
-    let sink = |block: usize, gradient: [Matrix; 4]| {
+    let check = |block: usize, gradient: [Matrix; 4]| {
         for (mut got, expected) in gradient.into_iter().zip(&plain.gradients[block]) {
             got.sub(expected);
             assert!(dot(&got, &got) < 1e-9 * (1.0 + dot(expected, expected)), "block {block}");
         }
-        Ok(())
     };
-    blocks.reverse(&cpu, &mut x, &mut grads, saved, zeros, sink).unwrap();
+    let Ok(()) = sequence::reverse(&cpu, &mut x, &mut grads, saved, |block, step| {
+        let mut gradient = zeros(block);
+        let done = step.through(&blocks[block], &mut gradient)?;
+        check(block, gradient);
+        Ok::<_, Infallible>(done)
+    });
 
     let loss = |start: &Streams<Matrix>| {
         let mut x = start.clone();
-        let Ok(_) = blocks.forward(&cpu, &mut x);
+        let Ok(()) = sequence::forward(&cpu, &mut x, &blocks, |_, _| Ok(()));
         dot(&x.first, &weights.first) + dot(&x.second, &weights.second)
     };
     let direction = normal(32, 2, 12);

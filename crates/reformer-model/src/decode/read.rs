@@ -228,7 +228,7 @@ impl<'m> Decoder<'m> {
             rotations: self.rotations.clone(),
             ..Pass::evaluation()
         };
-        let run = Run::of_ids(self.model, ids, 1, ids.len(), None, &pass)?;
+        let run = Run::of_ids(config, self.model.all_rotations(), ids, 1, ids.len(), None, &pass)?;
         let parameters = self.model.parameters();
         let mut streams = run.embed(parameters, cpu);
         for (l, layer) in state.layers.iter_mut().enumerate() {

@@ -6,7 +6,7 @@ use reformer_lsh::BucketCount;
 use reformer_model::config::{Buckets, ChunkWrap, Config, Fields, KeyNormKind, Kind};
 use reformer_model::sublayer::Shape;
 use reformer_model::{GradientStream, Group, Model, Pass};
-use reformer_reversible::Streams;
+use reformer_reversible::{Block, Streams};
 use reformer_tensor::{Cpu, Matrix};
 
 use super::super::fixture::{Report, Tensors};

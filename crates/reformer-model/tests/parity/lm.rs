@@ -6,7 +6,7 @@ use reformer_lsh::{BucketCount, Rotations};
 use reformer_model::config::{Config, Fields};
 use reformer_model::sublayer::Shape;
 use reformer_model::{Batch, Model, Pass};
-use reformer_reversible::Streams;
+use reformer_reversible::{Block, Streams};
 use reformer_tensor::{Cpu, Matrix};
 
 use super::super::fixture::{Report, Tensors};

@@ -7,7 +7,9 @@
 //! ```
 //! Only the last pair of streams is kept; [`RevNet::train`] walks back and updates each block as its gradient comes.
 
-use reformer_reversible::{Coupling, Sequence, Streams};
+use std::convert::Infallible;
+
+use reformer_reversible::{Coupling, Streams, sequence};
 use reformer_tensor::{
     Address, Cpu, Matrix, Purpose, Write, bias, cross_entropy, matmul, matmul_nt, matmul_tn,
 };
@@ -26,7 +28,7 @@ const INNER: usize = SIDE / 2;
 pub(crate) struct RevNet {
     channels: usize,
     stem: Convolution,
-    blocks: Sequence<Residual, Residual>,
+    blocks: Vec<Coupling<Residual, Residual>>,
     /// `[4·2c, 10]` and `[1, 10]`
     head: [Matrix; 2],
     optimizers: Optimizers,
@@ -65,12 +67,12 @@ impl RevNet {
             blocks: blocks.iter().map(|block| tensors(block).map(Adam::new)).collect(),
             head: [Adam::new(&head[0]), Adam::new(&head[1])],
         };
-        Self { channels, stem, blocks: Sequence::new(blocks), head, optimizers, step: 0 }
+        Self { channels, stem, blocks, head, optimizers, step: 0 }
     }
 
     pub(crate) fn parameters(&self) -> usize {
         let size = |m: &Matrix| m.as_slice().len();
-        let blocks: usize = self.blocks.blocks().iter().flat_map(tensors).map(size).sum();
+        let blocks: usize = self.blocks.iter().flat_map(tensors).map(size).sum();
         blocks + size(&self.stem.weight) + size(&self.stem.bias) + size(&self.head[0]) + size(&self.head[1])
     }
 
@@ -78,7 +80,12 @@ impl RevNet {
     pub(crate) fn train(&mut self, cpu: &Cpu, batch: &Set, rate: f32) -> Score {
         self.step += 1;
         let (patches, mut streams) = self.streams(cpu, batch);
-        let Ok(saved) = self.blocks.forward(cpu, &mut streams);
+        let mut saved = Vec::new();
+        let keep = |_, decided| {
+            saved.push(decided);
+            Ok(())
+        };
+        let Ok(()) = sequence::forward(cpu, &mut streams, &self.blocks, keep);
         let (features, mut logits) = self.head(cpu, &streams);
         let score = score(cpu, batch, &mut logits);
 
@@ -91,22 +98,17 @@ impl RevNet {
         let mut grads = self.unpool(&streams, &d_features);
 
         let (step, optimizers) = (self.step, &mut self.optimizers);
-        let shapes = self.blocks.blocks().first().map(|block| tensors(block).map(|m| (m.rows(), m.cols())));
-        let zeros = |_| shapes.expect("a block").map(|(rows, cols)| Matrix::zeros(rows, cols));
-        let Ok(()) = self.blocks.reverse_and_update(
-            cpu,
-            &mut streams,
-            &mut grads,
-            saved,
-            zeros,
-            |block, coupling, gradient| {
-                let adams = &mut optimizers.blocks[block];
-                for ((adam, w), g) in adams.iter_mut().zip(tensors_mut(coupling)).zip(&gradient) {
-                    adam.step(step, rate, w, g);
-                }
-                Ok(())
-            },
-        );
+        let shapes = self.blocks.first().map(|block| tensors(block).map(|m| (m.rows(), m.cols())));
+        let zeros = || shapes.expect("a block").map(|(rows, cols)| Matrix::zeros(rows, cols));
+        let Ok(()) = sequence::reverse(cpu, &mut streams, &mut grads, saved, |block, back| {
+            let mut gradient = zeros();
+            let done = back.through(&self.blocks[block], &mut gradient)?;
+            let adams = &mut optimizers.blocks[block];
+            for ((adam, w), g) in adams.iter_mut().zip(tensors_mut(&mut self.blocks[block])).zip(&gradient) {
+                adam.step(step, rate, w, g);
+            }
+            Ok::<_, Infallible>(done)
+        });
 
         let d_stem = joined(&grads);
         let mut gradient = Matrix::zeros(self.stem.weight.rows(), self.stem.weight.cols());
@@ -126,7 +128,7 @@ impl RevNet {
         let mut sum = Score::default();
         for batch in set.batches(100) {
             let (_, mut streams) = self.streams(cpu, &batch);
-            let Ok(_) = self.blocks.forward(cpu, &mut streams);
+            let Ok(()) = sequence::forward(cpu, &mut streams, &self.blocks, |_, _| Ok(()));
             let part = score(cpu, &batch, &mut self.head(cpu, &streams).1);
             sum.loss += part.loss * batch.len() as f64;
             sum.accuracy += part.accuracy * batch.len() as f64;
@@ -139,9 +141,9 @@ impl RevNet {
     pub(crate) fn round_trip_error(&self, cpu: &Cpu, batch: &Set) -> f32 {
         let (_, start) = self.streams(cpu, batch);
         let mut streams = start.clone();
-        let Ok(_) = self.blocks.forward(cpu, &mut streams);
+        let Ok(()) = sequence::forward(cpu, &mut streams, &self.blocks, |_, _| Ok(()));
         let size = streams.first.as_slice().iter().fold(0f32, |size, v| size.max(v.abs()));
-        let Ok(()) = self.blocks.inverse(cpu, &mut streams);
+        let Ok(()) = sequence::inverse(cpu, &mut streams, &self.blocks);
         let pairs = streams.first.as_slice().iter().zip(start.first.as_slice());
         pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / size
     }

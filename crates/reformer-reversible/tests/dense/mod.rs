@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 
-use reformer_reversible::{Coupling, Sequence, Streams, Sublayer};
+use reformer_reversible::{Activations, Coupling, SequenceError, Streams, Sublayer, sequence};
 use reformer_tensor::{Address, Matrix, Purpose, Real};
 
 /// `a·b`, with either operand transposed on the way in by [`transposed`].
@@ -30,6 +30,9 @@ pub(crate) fn add_into<T: Real>(to: &mut Matrix<T>, from: &Matrix<T>) {
 pub(crate) fn sub_from<T: Real>(to: &mut Matrix<T>, from: &Matrix<T>) {
     to.as_mut_slice().iter_mut().zip(from.as_slice()).for_each(|(t, &f)| *t -= f);
 }
+
+/// A block of two functions of one kind.
+pub(crate) type Pair<F> = Coupling<F, F>;
 
 /// Gradients of one block: those of F at 0 and 1, those of G at 2 and 3.
 pub(crate) type Gradients<T> = Vec<Matrix<T>>;
@@ -95,12 +98,7 @@ impl<T: Real> Sublayer<()> for Dense<T> {
 }
 
 /// `depth` blocks of width `dim`; the size of the residuals falls with the depth, so that streams stay of order one.
-pub(crate) fn stack<T: Real>(
-    depth: usize,
-    dim: usize,
-    hidden: usize,
-    seed: u64,
-) -> Sequence<Dense<T>, Dense<T>> {
+pub(crate) fn stack<T: Real>(depth: usize, dim: usize, hidden: usize, seed: u64) -> Vec<Pair<Dense<T>>> {
     let scale = 1.0 / (dim * hidden * depth) as f64;
     let dense = |at, n: usize| {
         let seed = seed.wrapping_add(2 * n as u64);
@@ -111,7 +109,48 @@ pub(crate) fn stack<T: Real>(
         }
     };
     let block = |i| Coupling { f: dense(0, 2 * i), g: dense(2, 2 * i + 1) };
-    Sequence::new((0..depth).map(block).collect())
+    (0..depth).map(block).collect()
+}
+
+/// What the blocks of a stack decided.
+pub(crate) type Decisions<F> = Vec<(<F as Sublayer<()>>::Saved, <F as Sublayer<()>>::Saved)>;
+
+/// Forward through owned blocks; their decisions.
+pub(crate) fn forward<A, F>(
+    blocks: &[Pair<F>],
+    x: &mut Streams<A>,
+) -> Result<Decisions<F>, SequenceError<F::Error>>
+where
+    A: Activations,
+    F: Sublayer<(), Activations = A>,
+{
+    let mut saved = Vec::new();
+    sequence::forward(&(), x, blocks, |_, decided| {
+        saved.push(decided);
+        Ok(())
+    })?;
+    Ok(saved)
+}
+
+/// Back through owned blocks, which stay as they are.
+pub(crate) fn reverse<A, F>(
+    blocks: &[Pair<F>],
+    x: &mut Streams<A>,
+    grads: &mut Streams<A>,
+    saved: Decisions<F>,
+    zeros: impl Fn(usize) -> F::Gradient,
+    mut sink: impl FnMut(usize, F::Gradient) -> Result<(), F::Error>,
+) -> Result<(), SequenceError<F::Error>>
+where
+    A: Activations,
+    F: Sublayer<(), Activations = A, Differentials = A>,
+{
+    sequence::reverse(&(), x, grads, saved, |block, step| {
+        let mut gradient = zeros(block);
+        let done = step.through(&blocks[block], &mut gradient)?;
+        sink(block, gradient)?;
+        Ok(done)
+    })
 }
 
 pub(crate) fn zeros<T: Real>(dim: usize, hidden: usize) -> Gradients<T> {
