@@ -1,5 +1,6 @@
 //! What can go wrong in this crate. Every text says what, what was got, what was expected and what to do.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use reformer_attention::AttentionError;
@@ -149,7 +150,7 @@ pub enum ModelError {
     #[error("{place} is not finite; lower the learning rate or go back to the last good checkpoint")]
     NonFinite {
         /// Where.
-        place: crate::NonFinite,
+        place: NonFinite,
     },
     /// What takes the gradients (an optimizer in the reverse pass) ended the pass.
     #[error("the pass was ended by what takes its gradients")]
@@ -160,6 +161,53 @@ pub enum ModelError {
     /// An error of the attention room.
     #[error(transparent)]
     Attention(#[from] AttentionError),
+}
+
+/// A part of a model. Blocks are numbered from 0, as the names of their tensors are (`encoder.layers.0`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Word embeddings and positions.
+    Embeddings,
+    /// A block: attention and feed-forward.
+    Block(usize),
+    /// The last norm and the decoder.
+    Head,
+}
+
+impl Part {
+    /// The part whose parameters are group `index` of a model of `layers` blocks.
+    pub fn of_group(index: usize, layers: usize) -> Self {
+        match index {
+            0 => Self::Embeddings,
+            index if index > layers => Self::Head,
+            index => Self::Block(index - 1),
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embeddings => f.write_str("embeddings"),
+            Self::Block(block) => write!(f, "block {block}"),
+            Self::Head => f.write_str("head"),
+        }
+    }
+}
+
+/// A place in a model where something was NaN or infinite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NonFinite {
+    /// The part.
+    pub part: Part,
+    /// A tensor's name, or what was computed, such as `output of attention`.
+    pub tensor: String,
+}
+
+impl fmt::Display for NonFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.part, self.tensor)
+    }
 }
 
 /// `Result` with this crate's error.
@@ -178,11 +226,11 @@ impl ModelError {
 impl From<SequenceError<ModelError>> for ModelError {
     /// Attention looks at its operands before it computes; which block saw the NaN is known here.
     fn from(error: SequenceError<ModelError>) -> Self {
-        let layer = error.block() + 1;
+        let part = Part::Block(error.block());
         match error.into_source() {
             Self::Attention(AttentionError::NonFinite { what, row, .. }) => {
                 let tensor = format!("{what} of attention at token {row}");
-                Self::NonFinite { place: crate::NonFinite { layer, tensor } }
+                Self::NonFinite { place: NonFinite { part, tensor } }
             }
             other => other,
         }

@@ -23,9 +23,9 @@ use reformer_tensor::{Cpu, Matrix};
 use crate::batch::{Batch, LossReport, Pass, check_tokens};
 use crate::config::{Config, Kind};
 use crate::embeddings::Embeddings;
-use crate::error::Result;
+use crate::error::{NonFinite, Result};
 use crate::hf;
-use crate::locate::{self, NonFinite};
+use crate::non_finite;
 use crate::parameters::{Group, Parameters};
 use crate::run::{self, Run, draw_rotations};
 use crate::sublayer::{Attention, FeedForward, ReformerBlock, Shape};
@@ -235,6 +235,7 @@ impl Model {
     /// Where the first number of this pass is that is not finite: a parameter, then forward in order, then gradients in
     /// the order of the reverse pass. `None` if all is well (or the batch does not fit the model).
     pub fn locate_non_finite(&self, cpu: &Cpu, batch: &Batch, pass: &Pass) -> Option<NonFinite> {
-        locate::locate(self, cpu, batch, pass)
+        let run = Run::new(&self.config, &self.rotations, batch, pass).ok()?;
+        non_finite::locate(&self.parameters, &run, cpu)
     }
 }

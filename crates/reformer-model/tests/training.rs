@@ -6,7 +6,7 @@ mod models;
 use models::{batch, distance, endless, fields, model};
 use proptest::prelude::*;
 use reformer_model::config::{ChunkWrap, Fields, Kind};
-use reformer_model::{Batch, LossReport, Model, Parameters, Pass};
+use reformer_model::{Batch, LossReport, Model, Parameters, Part, Pass};
 use reformer_tensor::{Address, Cpu, Precision, Purpose};
 
 fn gradients(model: &Model, cpu: &Cpu, batch: &Batch, pass: &Pass) -> (LossReport, Parameters) {
@@ -277,7 +277,7 @@ fn lsh_evaluated_as_full_attention_differs_and_more_rounds_come_nearer() {
 }
 
 #[test]
-fn a_nan_in_a_weight_is_located_by_layer_and_name() {
+fn a_nan_in_a_weight_is_located_by_block_and_name() {
     let mut model = model(fields());
     let batch = batch(1, 20, 10);
     let cpu = Cpu::single();
@@ -285,7 +285,7 @@ fn a_nan_in_a_weight_is_located_by_layer_and_name() {
     let name = "reformer.encoder.layers.1.attention.self_attention.value.weight";
     model.parameters_mut().find_mut(name).unwrap()[3] = f32::NAN;
     let found = model.locate_non_finite(&cpu, &batch, &Pass::evaluation()).unwrap();
-    assert_eq!((found.layer, found.tensor), (2, format!("parameter {name}")));
+    assert_eq!((found.part, found.tensor), (Part::Block(1), format!("parameter {name}")));
 }
 
 #[test]
@@ -304,9 +304,9 @@ fn an_overflow_in_the_forward_pass_is_located_and_the_pass_says_so() {
     let batch = batch(1, 20, 10);
     let cpu = Cpu::single();
     let found = model.locate_non_finite(&cpu, &batch, &Pass::evaluation()).unwrap();
-    assert_eq!(found.layer, 2, "{found}");
+    assert_eq!(found.to_string(), "block 1: projections of attention");
     let error = model.forward_backward(&cpu, &batch, &Pass::evaluation(), 1.0, &mut |_, _| {}).unwrap_err();
-    assert!(error.to_string().contains("layer 2"), "{error}");
+    assert!(error.to_string().starts_with("block 1: "), "{error}");
 }
 
 #[test]

@@ -13,7 +13,7 @@
 //!
 //! Knows no packing, schedule, files or clock.
 
-use reformer_model::{Batch, Group, LossReport, Model, ModelError, Parameters, Pass, Updates};
+use reformer_model::{Batch, Group, LossReport, Model, ModelError, Parameters, Part, Pass, Updates};
 use reformer_tensor::Cpu;
 
 use crate::error::TrainError;
@@ -170,7 +170,7 @@ impl Learner {
             },
         );
         if let Some(index) = fault {
-            let place = format!(" (layer {})", self.layer_name(index));
+            let place = format!(" ({})", self.part(index));
             let what = "a gradient is not finite".to_owned();
             return Err(TrainError::NonFinite { step, what, place, kept: None });
         }
@@ -212,8 +212,7 @@ impl Learner {
         let gradient = gradient.map(|name| format!(", gradient of {name}"));
         let place = match (located, gradient) {
             (Some(found), gradient) => {
-                let layer = self.layer_name(found.layer);
-                format!(" (layer {layer}: {}{})", found.tensor, gradient.unwrap_or_default())
+                format!(" ({found}{})", gradient.unwrap_or_default())
             }
             (None, Some(gradient)) => format!(" ({})", gradient.trim_start_matches(", ")),
             (None, None) => String::new(),
@@ -221,12 +220,7 @@ impl Learner {
         TrainError::NonFinite { step: self.step + 1, what: what.to_owned(), place, kept: None }
     }
 
-    fn layer_name(&self, group: usize) -> String {
-        let layers = self.model.config().layers();
-        match group {
-            0 => "embeddings".to_owned(),
-            group if group > layers => "head".to_owned(),
-            group => format!("{}", group - 1),
-        }
+    fn part(&self, group: usize) -> Part {
+        Part::of_group(group, self.model.config().layers())
     }
 }

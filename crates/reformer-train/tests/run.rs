@@ -256,7 +256,9 @@ fn a_run_that_blows_up_stops_names_the_place_and_keeps_the_last_good_checkpoint(
     assert!(matches!(&error, TrainError::NonFinite { step: 7, .. }), "{error:?}");
     let text = error.to_string();
     assert!(
-        text.starts_with("step 7: ") && text.contains("layer ") && text.contains("step-000006"),
+        text.starts_with("step 7: ")
+            && text.contains(" (block 1: parameter reformer.encoder.layers.1.")
+            && text.contains("step-000006"),
         "{text}"
     );
     assert!(!out.join("checkpoints/step-000007").exists());
