@@ -117,32 +117,32 @@ pub fn evaluate_corpus(
 
 /// A row: tokens `start..end`, of which `from..end` are scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Window {
+struct ScoredRow {
     start: usize,
     from: usize,
     end: usize,
 }
 
-impl Window {
+impl ScoredRow {
     fn len(self) -> usize {
         self.end - self.start
     }
 }
 
-fn windows(total: usize, len: usize, stride: usize) -> Vec<Window> {
+fn windows(total: usize, len: usize, stride: usize) -> Vec<ScoredRow> {
     let stride = stride.clamp(1, len);
-    let mut windows = vec![Window { start: 0, from: 0, end: total.min(len) }];
+    let mut windows = vec![ScoredRow { start: 0, from: 0, end: total.min(len) }];
     let mut from = total.min(len);
     while from < total {
         let end = total.min(from + stride);
         let start = if stride == len { from } else { end - len };
-        windows.push(Window { start, from, end });
+        windows.push(ScoredRow { start, from, end });
         from = end;
     }
     windows
 }
 
-fn batch(tokens: &[u32], windows: &[Window], opening: u32) -> Batch {
+fn batch(tokens: &[u32], windows: &[ScoredRow], opening: u32) -> Batch {
     let (rows, len) = (windows.len(), windows[0].len());
     let size = rows * len;
     let mut batch = Batch {

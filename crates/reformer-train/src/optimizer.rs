@@ -11,6 +11,7 @@
 pub mod adafactor;
 pub mod adamw;
 pub mod naive;
+mod step;
 
 use reformer_model::{Group, Parameters};
 use reformer_tensor::{Cpu, elementwise};
@@ -18,20 +19,8 @@ use reformer_tensor::{Cpu, elementwise};
 use crate::recipe::{OptimizerKind, OptimizerRecipe};
 use adafactor::Adafactor;
 use adamw::AdamW;
-
-/// Elements of a panel: three streams of it in and two out stay in a second-level cache.
-const PANEL: usize = 16 * 1024;
-
-/// What one step is told beside the gradients.
-#[derive(Clone, Copy, Debug)]
-pub struct StepScale {
-    /// Learning rate.
-    pub rate: f64,
-    /// Step, counted from 1.
-    pub step: u64,
-    /// Factor on every gradient, from clipping.
-    pub gradient: f32,
-}
+use step::PANEL_ELEMENTS;
+pub use step::StepScale;
 
 /// The recipe's optimizer with its state.
 #[derive(Debug)]
@@ -96,7 +85,7 @@ pub fn global_norm(cpu: &Cpu, gradients: &Parameters) -> f64 {
 
 /// The sum of squares of one group's gradient.
 pub fn sum_of_squares(cpu: &Cpu, gradient: &Group) -> f64 {
-    let panels: Vec<&[f32]> = gradient.data().chunks(PANEL).collect();
+    let panels: Vec<&[f32]> = gradient.data().chunks(PANEL_ELEMENTS).collect();
     cpu.threads.map(panels, elementwise::sum_of_squares).into_iter().sum()
 }
 

@@ -17,6 +17,7 @@ mod messages;
 mod multiwoz;
 mod plain_text;
 mod source;
+mod split;
 mod write;
 
 use std::path::Path;
@@ -25,6 +26,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use source::utf8;
+pub use split::Split;
 pub use write::{write_dialogues, write_lines};
 
 use self::source::Source;
@@ -97,28 +99,6 @@ impl FromStr for CorpusFormat {
             got: name.to_owned(),
             expected: Self::ALL.map(Self::name).join(", "),
         })
-    }
-}
-
-/// The part of a corpus that a list file beside MultiWOZ's `data.json` names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Split {
-    /// In neither list.
-    Train,
-    /// In `valListFile`.
-    Valid,
-    /// In `testListFile`.
-    Test,
-}
-
-impl Split {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Valid => "valid",
-            Self::Test => "test",
-        }
     }
 }
 

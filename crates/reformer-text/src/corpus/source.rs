@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use super::{Dialogue, Split};
-use crate::TextError;
+use super::split::Split;
+use crate::{Dialogue, TextError};
 
 /// A file of a few kilobytes can unpack to petabytes.
 const LIMIT: u64 = 1 << 32;

@@ -19,7 +19,7 @@ use std::ops::Range;
 use reformer_model::{Group, Parameters};
 use reformer_tensor::Cpu;
 
-use super::{PANEL, StepScale};
+use super::step::{PANEL_ELEMENTS, StepScale};
 use crate::recipe::OptimizerRecipe;
 
 /// Exponent of the second moment's decay (the paper's §7.2).
@@ -55,7 +55,7 @@ enum Moments {
 impl Second {
     /// Elements of a panel: whole rows, so a panel's column sums are one row long.
     fn panel(&self) -> usize {
-        (PANEL / self.cols).max(1) * self.cols
+        (PANEL_ELEMENTS / self.cols).max(1) * self.cols
     }
 }
 

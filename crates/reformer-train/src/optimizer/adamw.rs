@@ -10,7 +10,7 @@
 use reformer_model::{Group, Parameters};
 use reformer_tensor::{Buffer, Cpu};
 
-use super::{PANEL, StepScale};
+use super::step::{PANEL_ELEMENTS, StepScale};
 use crate::recipe::OptimizerRecipe;
 
 /// AdamW with its two moments.
@@ -98,13 +98,13 @@ impl AdamW {
         let ends: Vec<_> = group.specs().iter().map(|spec| (spec.range().end, spec.decay)).collect();
         let (mut x, mut g) = (group.data_mut(), gradient.data());
         let (mut m, mut v) = (&mut moments.first[..], &mut moments.second[..]);
-        let mut panels = Vec::with_capacity(x.len() / PANEL + ends.len());
+        let mut panels = Vec::with_capacity(x.len() / PANEL_ELEMENTS + ends.len());
         let mut at = 0;
         for (end, decay) in ends {
             let constants = if decay { decayed } else { constants };
             while at < end {
                 // The gap before an aligned tensor goes with it: zeros that stay zeros.
-                let len = PANEL.min(end - at);
+                let len = PANEL_ELEMENTS.min(end - at);
                 panels.push(Panel {
                     x: x.split_off_mut(..len).expect("groups hold their tensors"),
                     g: g.split_off(..len).expect("gradients are laid out like parameters"),

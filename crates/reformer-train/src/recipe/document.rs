@@ -14,7 +14,7 @@ use std::fmt::Display;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::RecipeError;
+use super::error::RecipeError;
 
 /// Where a value was written.
 #[derive(Clone, Debug)]
