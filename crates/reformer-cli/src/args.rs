@@ -9,7 +9,9 @@ pub(crate) mod plot;
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use reformer::tensor::Precision;
 
 /// Train, chat with and look into Reformers: Transformers for very long sequences.
 #[derive(Debug, Parser)]
@@ -102,8 +104,8 @@ pub(crate) struct TrainArgs {
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) sets: Vec<(String, String)>,
     /// Number type of products, the recipe's `dtype`: bf16 rounds their operands and takes about half the time
-    #[arg(long, value_name = "TYPE")]
-    pub(crate) dtype: Option<NumberChoice>,
+    #[arg(long, value_name = "TYPE", value_parser = precision())]
+    pub(crate) dtype: Option<Precision>,
     /// Continue from the newest checkpoint of the run, or of DIR
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     #[expect(clippy::option_option, reason = "absent, bare and with a value are three things")]
@@ -154,8 +156,8 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "ROWS", num_args = 0..=1, default_missing_value = "8", require_equals = true, conflicts_with = "num_hashes")]
     pub(crate) decode: Option<usize>,
     /// Number type of the weights: bf16 shows what rounding them for decoding costs
-    #[arg(long, value_name = "TYPE", default_value = "f32")]
-    pub(crate) weights: NumberChoice,
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = precision())]
+    pub(crate) weights: Precision,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -208,24 +210,23 @@ pub(crate) struct SamplingArgs {
 #[command(next_help_heading = "Decoding")]
 pub(crate) struct DecodingArgs {
     /// Number type of the weights: bf16 halves what a token must read, and rounds
-    #[arg(long, value_name = "TYPE", default_value = "f32")]
-    pub(crate) weights: NumberChoice,
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = precision())]
+    pub(crate) weights: Precision,
     /// Number type of remembered keys and values: bf16 halves the memory of a long context
-    #[arg(long, value_name = "TYPE", default_value = "f32")]
-    pub(crate) cache: NumberChoice,
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = precision())]
+    pub(crate) cache: Precision,
     /// What LSH layers attend to: the query's buckets, or everything (exact, slower with every token)
     #[arg(long, value_name = "KIND", default_value = "lsh")]
     pub(crate) attention: AttentionChoice,
 }
 
-/// A number type.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum NumberChoice {
-    /// As trained.
-    #[default]
-    F32,
-    /// 8 bits of mantissa.
-    Bf16,
+/// Reads a number type; lists those that exist.
+pub(crate) fn precision() -> impl TypedValueParser<Value = Precision> {
+    let values = [
+        PossibleValue::new(Precision::F32.name()).help("32-bit floats"),
+        PossibleValue::new(Precision::Bf16.name()).help("8 bits of mantissa"),
+    ];
+    PossibleValuesParser::new(values).try_map(|name| name.parse::<Precision>())
 }
 
 /// What to do when the context is full.

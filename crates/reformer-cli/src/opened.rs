@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use reformer::model::{DecodeOptions, Kind, Model, Packed, Storage};
-use reformer::tensor::Cpu;
+use reformer::tensor::{Cpu, Precision};
 use reformer::text::Tokenizer;
 
-use crate::args::{AttentionChoice, DecodingArgs, Global, NumberChoice};
+use crate::args::{AttentionChoice, DecodingArgs, Global};
 use crate::exit::usage;
 use crate::number;
 use crate::terminal::Terminal;
@@ -73,8 +73,8 @@ pub(crate) fn open(dir: &Path, global: &Global, terminal: Terminal) -> anyhow::R
 }
 
 /// The weights packed as asked, and rounded alike in the model itself.
-pub(crate) fn pack(model: &mut Model, weights: NumberChoice) -> Option<Packed> {
-    (weights == NumberChoice::Bf16).then(|| model.pack_bf16())
+pub(crate) fn pack(model: &mut Model, weights: Precision) -> Option<Packed> {
+    (weights == Precision::Bf16).then(|| model.pack_bf16())
 }
 
 /// What LSH layers compute instead, if anything.
@@ -85,8 +85,8 @@ pub(crate) fn attention(choice: AttentionChoice) -> Option<Kind> {
 /// How decode states remember, and what they attend to.
 pub(crate) fn decode_options(decoding: DecodingArgs) -> DecodeOptions {
     let storage = match decoding.cache {
-        NumberChoice::F32 => Storage::F32,
-        NumberChoice::Bf16 => Storage::Bf16,
+        Precision::F32 => Storage::F32,
+        Precision::Bf16 => Storage::Bf16,
     };
     DecodeOptions { storage, attention: attention(decoding.attention), ..DecodeOptions::default() }
 }

@@ -1,25 +1,33 @@
-//! In which numbers products are computed.
+//! The choice between `f32` and `bf16`, for the operands of products and for what is kept in memory.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::bf16;
+use crate::bf16::available;
 
-/// The operands of large matrix products; sums and everything else are `f32`.
+/// A number type: of the operands of large products, of weights, of what is remembered. Sums are `f32` in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
-    /// `f32` operands.
+    /// 32-bit floats.
     #[default]
     F32,
-    /// Operands rounded to `bf16` (8 bits of mantissa, the exponents of `f32`), products summed in `f32`: about twice as
-    /// fast where the processor has AVX-512 BF16. Elsewhere products stay `f32`.
+    /// Rounded to 8 bits of mantissa, with the exponents of `f32`: half the memory, and products of such operands are
+    /// about twice as fast where the processor has AVX-512 BF16. Elsewhere products stay `f32`.
     Bf16,
 }
 
 impl Precision {
     /// What this machine computes when asked for `self`: [`Precision::F32`] where it has no `bf16` products.
     pub fn in_use(self) -> Self {
-        if self == Self::Bf16 && bf16::available() { Self::Bf16 } else { Self::F32 }
+        if self == Self::Bf16 && available() { Self::Bf16 } else { Self::F32 }
+    }
+
+    /// Bytes of a number.
+    pub const fn width(self) -> usize {
+        match self {
+            Self::F32 => size_of::<f32>(),
+            Self::Bf16 => size_of::<crate::Bf16>(),
+        }
     }
 
     /// The name in recipes, flags and logs.
@@ -39,7 +47,7 @@ impl fmt::Display for Precision {
 
 /// A precision that does not exist.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a precision of products; expected f32 or bf16")]
+#[error("`{0}` is not a number type; expected f32 or bf16")]
 pub struct UnknownPrecision(String);
 
 impl FromStr for Precision {

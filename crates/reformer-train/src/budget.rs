@@ -108,7 +108,7 @@ impl Budget {
 pub(crate) fn setup(recipe: &Recipe) -> Setup {
     Setup {
         in_backward: recipe.optimizer.in_backward,
-        gradient_streams: recipe.gradient_streams.precision(),
+        gradient_streams: recipe.gradient_streams,
         ..Setup::trainer(recipe.optimizer.kind.state_bytes())
     }
 }

@@ -22,66 +22,25 @@
 //! every key resolved, and parsing that gives the same recipe again.
 
 mod document;
+mod error;
 mod model;
 mod sections;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use reformer_tensor::Precision;
 use serde::Serialize;
 
 use document::Document;
+pub use error::RecipeError;
 pub use model::{ModelRecipe, ModelTokens, Positions};
 pub use sections::{
-    ClipBy, Dtype, LossOn, OptimizerKind, OptimizerRecipe, PackingRecipe, Rows, ScheduleKind, ScheduleRecipe,
+    ClipBy, LossOn, OptimizerKind, OptimizerRecipe, PackingRecipe, Rows, ScheduleKind, ScheduleRecipe,
     TokenizerKind, TokenizerRecipe,
 };
 
 /// The recipe behind `--demo`, a file of the repository.
 const DEMO: &str = include_str!("../../../recipes/demo.toml");
-
-/// What is wrong with a recipe.
-#[derive(Debug, thiserror::Error)]
-pub enum RecipeError {
-    /// The file cannot be read.
-    #[error("cannot read the recipe {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Not TOML.
-    #[error("the recipe is not valid TOML{place}: {message}")]
-    Syntax {
-        /// ` in line 3`.
-        place: String,
-        /// The parser's words.
-        message: String,
-    },
-    /// A key that no recipe has.
-    #[error("unknown key `{key}` ({place}): {hint}")]
-    UnknownKey {
-        /// The dotted key.
-        key: String,
-        /// `line 3` or `--set`.
-        place: String,
-        /// The nearest key that exists.
-        hint: String,
-    },
-    /// A value of the wrong type or outside its range.
-    #[error("`{key}` ({place}): {message}")]
-    Value {
-        /// The dotted key.
-        key: String,
-        /// `line 3`, `--set` or `default`.
-        place: String,
-        /// What is wrong and what to write.
-        message: String,
-    },
-    /// The model room refuses what the `[model]` section describes.
-    #[error("[model] describes no legal model: {0}")]
-    Model(String),
-}
 
 /// A checked recipe; every field is legal.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -101,9 +60,11 @@ pub struct Recipe {
     /// Seed of every random number of the run.
     pub seed: u64,
     /// Number type of the products' operands.
-    pub dtype: Dtype,
+    #[serde(serialize_with = "sections::write_precision")]
+    pub dtype: Precision,
     /// Number type in which the streams' gradients are kept; bf16 takes a quarter off a long row's memory.
-    pub gradient_streams: Dtype,
+    #[serde(serialize_with = "sections::write_precision")]
+    pub gradient_streams: Precision,
     /// Forward and backward passes of an optimizer step.
     pub accumulate: usize,
     /// Steps between step events in the metrics file.
@@ -152,8 +113,8 @@ impl Recipe {
             steps,
             learning_rate: doc.number("learning_rate", 1e-3, 0.0, 1e3)?,
             seed: doc.count("seed", 1, 0)?,
-            dtype: Dtype::read(doc, "dtype")?,
-            gradient_streams: Dtype::read(doc, "gradient_streams")?,
+            dtype: sections::read_precision(doc, "dtype")?,
+            gradient_streams: sections::read_precision(doc, "gradient_streams")?,
             accumulate: doc.size("accumulate", 1, 1)?,
             log_every: doc.count("log_every", 1, 1)?,
             eval_every: doc.count("eval_every", 500, 0)?,

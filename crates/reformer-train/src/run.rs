@@ -158,7 +158,7 @@ pub(crate) struct Prepared {
 pub(crate) fn prepare(recipe: &Recipe, threads: usize, from: Option<&Path>) -> Result<Prepared, TrainError> {
     let cpu = Cpu::new(threads)
         .map_err(|error| TrainError::Threads { count: threads, reason: error.to_string() })?
-        .with_precision(recipe.dtype.precision());
+        .with_precision(recipe.dtype);
     let corpora = Corpora::load(recipe)?;
     let tokenizer = match from {
         Some(path) => Tokenizer::load(path)?,
@@ -242,7 +242,7 @@ impl<'a> Run<'a> {
             tokens_per_step: run.recipe.tokens_per_step(),
             threads,
         })?;
-        let (wanted, used) = (run.recipe.dtype.precision(), run.prepared.trainer.cpu().precision());
+        let (wanted, used) = (run.recipe.dtype, run.prepared.trainer.cpu().precision());
         if wanted != used {
             let message = format!("this processor has no {wanted} products: computing in {used}");
             run.emit(Event::Warning { step, message })?;

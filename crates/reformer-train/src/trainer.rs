@@ -50,7 +50,7 @@ impl Trainer {
             schedule: Schedule::new(recipe),
             seed: recipe.seed,
             accumulate: recipe.accumulate,
-            gradient_streams: recipe.gradient_streams.precision(),
+            gradient_streams: recipe.gradient_streams,
             resample: recipe.model.resample_rotations,
             cpu,
             packer,

@@ -19,10 +19,10 @@ fn an_empty_recipe_is_all_defaults_and_legal() {
 
 #[test]
 fn products_are_f32_unless_the_recipe_says_bf16() {
-    use reformer_train::recipe::Dtype;
-    assert_eq!(Recipe::parse("", &[]).expect("all defaults").dtype, Dtype::F32);
+    use reformer_tensor::Precision;
+    assert_eq!(Recipe::parse("", &[]).expect("all defaults").dtype, Precision::F32);
     let recipe = Recipe::parse("dtype = \"bf16\"", &[]).expect("a legal recipe");
-    assert_eq!(recipe.dtype, Dtype::Bf16);
+    assert_eq!(recipe.dtype, Precision::Bf16);
     assert!(recipe.to_toml().contains("dtype = \"bf16\""));
     assert!(error("dtype = \"f16\"").contains("choose one of \"f32\", \"bf16\""));
 }

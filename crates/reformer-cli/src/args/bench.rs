@@ -5,6 +5,9 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
+use reformer::tensor::Precision;
+
+use super::precision;
 
 /// `reformer bench`.
 #[derive(Debug, Subcommand)]
@@ -92,25 +95,6 @@ pub(crate) enum PassChoice {
     ForwardBackward,
 }
 
-/// Numbers of the dense products.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DtypeChoice {
-    /// 32-bit floats.
-    F32,
-    /// bf16 operands, f32 sums.
-    Bf16,
-}
-
-impl DtypeChoice {
-    /// The name as typed.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-        }
-    }
-}
-
 /// `reformer bench attention`.
 #[derive(Debug, Args)]
 pub(crate) struct AttentionBench {
@@ -148,8 +132,8 @@ pub(crate) struct AttentionBench {
     #[arg(long, value_name = "WHOSE", default_value = "paper")]
     pub(crate) semantics: SemanticsChoice,
     /// Numbers; attention has f32 kernels only
-    #[arg(long, value_name = "TYPE", default_value = "f32")]
-    pub(crate) dtype: DtypeChoice,
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = precision())]
+    pub(crate) dtype: Precision,
     #[command(flatten)]
     pub(crate) timing: Timing,
 }
@@ -195,8 +179,8 @@ pub(crate) struct GemmBench {
     #[arg(long, value_name = "FORM,…", value_delimiter = ',', default_value = "nt")]
     pub(crate) form: Vec<FormChoice>,
     /// Numbers
-    #[arg(long, value_name = "TYPE,…", value_delimiter = ',', default_value = "f32")]
-    pub(crate) dtype: Vec<DtypeChoice>,
+    #[arg(long, value_name = "TYPE,…", value_delimiter = ',', default_value = "f32", value_parser = precision())]
+    pub(crate) dtype: Vec<Precision>,
     #[command(flatten)]
     pub(crate) timing: Timing,
 }
@@ -244,8 +228,8 @@ pub(crate) struct ModelShape {
     #[arg(long, value_name = "WHOSE", default_value = "paper")]
     pub(crate) semantics: SemanticsChoice,
     /// Numbers of the dense products; of the weights where tokens are generated
-    #[arg(long, value_name = "TYPE", default_value = "f32")]
-    pub(crate) dtype: DtypeChoice,
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = precision())]
+    pub(crate) dtype: Precision,
 }
 
 /// Which optimizer.

@@ -48,7 +48,7 @@ pub(crate) fn run(args: &PlanArgs, global: &Global, terminal: Terminal) -> anyho
 
 /// The rate that was typed, or what steps of d 256 and more reach on AVX-512.
 fn stated(args: &PlanArgs, recipe: &Recipe) -> f64 {
-    args.gflops.unwrap_or(if recipe.dtype.precision().in_use() == Precision::Bf16 { 130.0 } else { 80.0 })
+    args.gflops.unwrap_or(if recipe.dtype.in_use() == Precision::Bf16 { 130.0 } else { 80.0 })
 }
 
 fn positive_rate(rate: f64) -> anyhow::Result<f64> {
@@ -121,7 +121,7 @@ fn measured(recipe: &Recipe, config: &Config, global: &Global, terminal: Termina
         )));
     }
     terminal.detail(format_args!("timing steps of {} tokens", number::count(length)));
-    let cpu = opened::cpu(global)?.with_precision(recipe.dtype.precision());
+    let cpu = opened::cpu(global)?.with_precision(recipe.dtype);
     let key = Address::new(recipe.seed, Purpose::Corpus).key();
     let ids: Vec<u32> = (0..=length).map(|i| key.bits(i as u64) % config.vocab_size as u32).collect();
     let batches = [(Batch::next_token(1, length, &ids), Pass::training(recipe.seed, 0))];

@@ -10,7 +10,7 @@ use reformer::train::{
     Outcome, Plan, Recipe, Resume, Surroundings, TrainError, TrainOptions, dry_run, recipe_of_run, train,
 };
 
-use crate::args::{Global, NumberChoice, TrainArgs};
+use crate::args::{Global, TrainArgs};
 use crate::exit::{INTERRUPTED, usage};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
@@ -61,8 +61,7 @@ fn resolve(args: &TrainArgs, global: &Global) -> anyhow::Result<TrainOptions> {
         sets.push(("seed".into(), seed.to_string()));
     }
     if let Some(dtype) = args.dtype {
-        let name = if dtype == NumberChoice::Bf16 { "bf16" } else { "f32" };
-        sets.push(("dtype".into(), name.into()));
+        sets.push(("dtype".into(), dtype.name().into()));
     }
     let named = args.recipe.as_ref().and_then(|path| path.file_stem()).map(Path::new);
     let named = if args.demo { Some(Path::new("demo")) } else { named };

@@ -5,33 +5,19 @@
 
 use reformer_tensor::Precision;
 use reformer_text::Form;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::RecipeError;
 use super::document::Document;
 
-/// A number type: of the products' operands, of kept gradients. Parameters, sums and the optimizer are `f32` in any case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Dtype {
-    /// 32-bit floats.
-    F32,
-    /// Rounded to bf16 (products: where the processor has them).
-    Bf16,
+/// Reads a number type. Parameters, sums and the optimizer's state are `f32` in any case.
+pub(super) fn read_precision(doc: &mut Document, key: &str) -> Result<Precision, RecipeError> {
+    doc.choice(key, Precision::F32, &[("f32", Precision::F32), ("bf16", Precision::Bf16)])
 }
 
-impl Dtype {
-    pub(super) fn read(doc: &mut Document, key: &str) -> Result<Self, RecipeError> {
-        doc.choice(key, Self::F32, &[("f32", Self::F32), ("bf16", Self::Bf16)])
-    }
-
-    /// What the engine is told.
-    pub fn precision(self) -> Precision {
-        match self {
-            Self::F32 => Precision::F32,
-            Self::Bf16 => Precision::Bf16,
-        }
-    }
+/// Writes a number type as recipes spell it.
+pub(super) fn write_precision<S: Serializer>(precision: &Precision, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(precision)
 }
 
 /// What the tokens are.

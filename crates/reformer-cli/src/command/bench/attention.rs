@@ -8,18 +8,18 @@ use reformer::attention::{
     Attention, FullConfig, Gradients, Inputs, Layout, LocalConfig, LshConfig, Upstream, Visibility,
 };
 use reformer::lsh::{BucketCount, Buckets, Rotations, hash_vectors};
-use reformer::tensor::{Cpu, Matrix};
+use reformer::tensor::{Cpu, Matrix, Precision};
 use serde_json::json;
 
 use super::report::{Bench, Result};
 use super::{automatic_buckets, fits, normal, positive, touched};
-use crate::args::bench::{AttentionBench, DtypeChoice, KindChoice, PassChoice, SemanticsChoice};
+use crate::args::bench::{AttentionBench, KindChoice, PassChoice, SemanticsChoice};
 use crate::exit::usage;
 use crate::number;
 
 /// Measures every combination of kind, pass, rounds and length.
 pub(super) fn run(args: &AttentionBench, bench: &mut Bench<'_>) -> anyhow::Result<()> {
-    if args.dtype == DtypeChoice::Bf16 {
+    if args.dtype == Precision::Bf16 {
         return Err(usage(anyhow::anyhow!(
             "attention computes in f32: it has no bf16 kernels; `bench gemm` and `bench train` take --dtype bf16"
         )));

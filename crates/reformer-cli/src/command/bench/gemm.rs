@@ -1,11 +1,11 @@
 //! `reformer bench gemm`: one matrix product as layers call it, `2·m·n·k` operations.
 
-use reformer::tensor::{Cpu, View, ViewMut, Write, matmul, matmul_nt, matmul_tn};
+use reformer::tensor::{Cpu, Precision, View, ViewMut, Write, matmul, matmul_nt, matmul_tn};
 use serde_json::json;
 
 use super::report::{Bench, Result};
 use super::{fits, normal, positive, touched};
-use crate::args::bench::{DtypeChoice, FormChoice, GemmBench};
+use crate::args::bench::{FormChoice, GemmBench};
 use crate::number;
 
 type Product = fn(&Cpu, View<'_>, View<'_>, Write, ViewMut<'_>);
@@ -33,7 +33,7 @@ pub(super) fn run(args: &GemmBench, bench: &mut Bench<'_>) -> anyhow::Result<()>
 
 fn measure(
     bench: &mut Bench<'_>,
-    dtype: DtypeChoice,
+    dtype: Precision,
     form: FormChoice,
     (m, n, k): (usize, usize, usize),
 ) -> anyhow::Result<()> {

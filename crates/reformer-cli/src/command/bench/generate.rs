@@ -8,14 +8,14 @@ use std::time::Instant;
 
 use reformer::model::memory::parameter_count;
 use reformer::model::{DecodeState, Decoder, Model};
-use reformer::tensor::Cpu;
+use reformer::tensor::{Cpu, Precision};
 use serde_json::json;
 
 use super::clock::{self, Times};
 use super::report::{Bench, Result};
 use super::train::tokens;
 use super::{positive, shape};
-use crate::args::bench::{DtypeChoice, GenerateBench};
+use crate::args::bench::GenerateBench;
 use crate::exit::usage;
 use crate::{number, opened, resident};
 
@@ -45,7 +45,7 @@ fn measure(args: &GenerateBench, bench: &mut Bench<'_>, prompt: usize) -> anyhow
         Some(dir) => Model::load(&opened::checkpoint(dir)?)?,
         None => Model::new(shape::config(&args.model, prompt.saturating_add(args.new))?, bench.seed),
     };
-    let packed = (dtype == DtypeChoice::Bf16).then(|| model.pack_bf16());
+    let packed = (dtype == Precision::Bf16).then(|| model.pack_bf16());
     let decoder = Decoder::new(&model).with_packed(packed.as_ref());
     let config = model.config();
     config.check_length(prompt + args.new).map_err(usage)?;

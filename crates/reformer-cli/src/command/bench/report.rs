@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::clock::{self, Times};
 use crate::args::Global;
-use crate::args::bench::{DtypeChoice, Timing};
+use crate::args::bench::Timing;
 use crate::resident::{self, Ticks};
 use crate::terminal::Terminal;
 use crate::{json as print, opened};
@@ -123,11 +123,7 @@ impl<'a> Bench<'a> {
 
     /// The engine for products of a type, and the type it really computes in: a processor without bf16 products takes
     /// f32, and says so.
-    pub(super) fn in_dtype(&self, dtype: DtypeChoice) -> (Cpu, &'static str) {
-        let asked = match dtype {
-            DtypeChoice::F32 => Precision::F32,
-            DtypeChoice::Bf16 => Precision::Bf16,
-        };
+    pub(super) fn in_dtype(&self, asked: Precision) -> (Cpu, &'static str) {
         let cpu = self.cpu.with_precision(asked);
         if cpu.precision() != asked {
             self.terminal.warn("this processor has no bf16 products: computing in f32");
