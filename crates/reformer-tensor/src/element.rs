@@ -1,6 +1,6 @@
 //! The number types in which memory-bound operands are kept: `f32`, or `bf16`, half as many bytes to read.
 //!
-//! A `bf16` is the upper half of an `f32`: the same exponents, 8 bits of mantissa, a relative error of at most 2⁻⁹.
+//! A `bf16` is the upper half of an `f32`: the same exponents, 8 bits of mantissa, a relative error of at most 2⁻⁸.
 //! Sums are always `f32`; a [`Bf16`] is widened on its way from memory into a register.
 
 use core::fmt::Debug;
@@ -29,8 +29,16 @@ impl Bf16 {
     }
 }
 
-/// A number type that kernels can read: [`f32`] or [`Bf16`].
-pub trait Element: bytemuck::Pod + Send + Sync + Debug + Default + 'static {
+mod sealed {
+    /// What only `f32` and `Bf16` are: kernels load them by address.
+    pub trait Sealed {}
+
+    impl Sealed for f32 {}
+    impl Sealed for super::Bf16 {}
+}
+
+/// A number type that kernels can read: [`f32`] or [`Bf16`], and no other crate's.
+pub trait Element: sealed::Sealed + bytemuck::Pod + Send + Sync + Debug + Default + 'static {
     /// `x` rounded to nearest, ties to even.
     fn of(x: f32) -> Self;
     /// The same number in `f32`.

@@ -35,7 +35,8 @@ impl<T: Real> Matrix<T> {
     /// If there are not `rows · cols` of them.
     #[track_caller]
     pub fn from_slice(rows: usize, cols: usize, values: &[T]) -> Self {
-        assert_eq!(values.len(), rows * cols, "a {rows} x {cols} matrix needs {} values", rows * cols);
+        let needed = rows.checked_mul(cols).unwrap_or(usize::MAX);
+        assert_eq!(values.len(), needed, "a {rows} x {cols} matrix needs {needed} values");
         Self { rows, cols, data: Buffer::from_slice(values) }
     }
 

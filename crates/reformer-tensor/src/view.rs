@@ -6,7 +6,7 @@
 //! cannot express. Only whole rows (`row`, `row_mut`) ever become slices.
 //!
 //! # Shapes
-//! - entry `(i, j)` lies at `start + i·stride + j`, `j < cols <= stride` (a view of at most one row may have any stride)
+//! - entry `(i, j)` lies at `start + i·stride + j`, `j < cols <= stride`; rows that are alone or empty lie close, whatever stride was asked for
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -48,9 +48,10 @@ impl<T> Clone for View<'_, T> {
 
 impl<T> Copy for View<'_, T> {}
 
-/// Panics unless `len` numbers hold a matrix of this shape.
+/// The stride of a matrix of this shape; panics unless `len` numbers hold it. Where no second row begins, or rows have no
+/// numbers, the stride that was given means nothing, and could lead out of the slice: the rows then lie close.
 #[track_caller]
-fn check_extent(len: usize, rows: usize, cols: usize, stride: usize) {
+fn checked_stride(len: usize, rows: usize, cols: usize, stride: usize) -> usize {
     assert!(cols <= stride || rows <= 1, "a view of {cols} columns cannot have a row stride of {stride}");
     let needed = if rows == 0 || cols == 0 {
         0
@@ -61,6 +62,7 @@ fn check_extent(len: usize, rows: usize, cols: usize, stride: usize) {
         needed <= len,
         "a view of {rows} x {cols} with row stride {stride} needs {needed} values, the slice has {len}"
     );
+    if rows <= 1 || cols == 0 { cols } else { stride }
 }
 
 #[track_caller]
@@ -91,7 +93,7 @@ impl<'a, T> View<'a, T> {
     #[inline]
     #[track_caller]
     pub fn strided(data: &'a [T], rows: usize, cols: usize, stride: usize) -> Self {
-        check_extent(data.len(), rows, cols, stride);
+        let stride = checked_stride(data.len(), rows, cols, stride);
         Self { start: data.as_ptr(), rows, cols, stride, borrowed: PhantomData }
     }
 
@@ -210,7 +212,7 @@ impl<'a, T> ViewMut<'a, T> {
     #[inline]
     #[track_caller]
     pub fn strided(data: &'a mut [T], rows: usize, cols: usize, stride: usize) -> Self {
-        check_extent(data.len(), rows, cols, stride);
+        let stride = checked_stride(data.len(), rows, cols, stride);
         Self { start: data.as_mut_ptr(), rows, cols, stride, borrowed: PhantomData }
     }
 

@@ -87,10 +87,23 @@ impl Level {
     }
 }
 
+mod sealed {
+    /// What only this crate's vectors are.
+    pub trait Sealed {}
+
+    impl Sealed for super::Portable {}
+    #[cfg(target_arch = "x86_64")]
+    impl Sealed for super::Avx2 {}
+    #[cfg(target_arch = "x86_64")]
+    impl Sealed for super::Avx512 {}
+}
+
 /// A vector of floats and what can be done with it.
 ///
 /// Operations on NaN: arithmetic propagates it; `max(a, b)` and `min(a, b)` return `b` if either is NaN on x86.
-pub trait Simd: Copy {
+///
+/// Sealed: kernels read and write as many numbers as [`LANES`](Simd::LANES) says, so no other crate may say it.
+pub trait Simd: sealed::Sealed + Copy {
     /// `LANES` floats.
     type V: Copy;
     /// `LANES` truth values.

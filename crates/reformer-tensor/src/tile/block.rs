@@ -48,7 +48,7 @@ impl<'a> Operand<'a> {
 }
 
 /// One product of blocks, `c (+)= a·b`.
-pub(crate) struct Block<'a> {
+pub(crate) struct BlockProduct<'a> {
     shape: [usize; 3],
     a: Operand<'a>,
     b: Operand<'a>,
@@ -57,7 +57,7 @@ pub(crate) struct Block<'a> {
     add: bool,
 }
 
-impl<'a> Block<'a> {
+impl<'a> BlockProduct<'a> {
     /// `shape = [m, n, k]`.
     ///
     /// # Safety
@@ -75,7 +75,7 @@ impl<'a> Block<'a> {
     }
 }
 
-impl Kernel for Block<'_> {
+impl Kernel for BlockProduct<'_> {
     type Output = ();
 
     #[inline(always)]

@@ -1,7 +1,8 @@
 //! Products of small blocks, on the calling thread.
 //!
-//! Attention works on blocks of about 64 queries, 128 keys and 64 columns, many thousands of them: too small for a
-//! general product, which packs its operands and asks for memory. Here a block of `c` stays in registers:
+//! A product of a few dozen rows and columns, asked for many thousands of times, is too small for a general product,
+//! which packs its operands and asks for memory. Here a block of `c` stays in registers; [`packed`] is the variant for
+//! kernels, such as attention's, that have laid out their operands themselves:
 //!
 //! ```text
 //! for each panel of NR columns of c:             NR = two vectors
@@ -27,14 +28,19 @@ pub mod packed;
 
 use crate::simd::{dispatch, rows};
 
-pub(crate) use block::{Block, Operand};
+pub(crate) use block::{BlockProduct, Operand};
 pub(crate) use dots::Dots;
 pub use gather::{gathered_dots, gathered_sum};
+
+/// Whether `x` has `rows·cols` numbers; sizes whose product wraps are held by nothing.
+fn holds(x: &[f32], rows: usize, cols: usize) -> bool {
+    rows.checked_mul(cols).is_some_and(|size| size <= x.len())
+}
 
 #[track_caller]
 fn check(m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &[f32]) {
     assert!(
-        a.len() >= m * k && b.len() >= k * n && c.len() >= m * n,
+        holds(a, m, k) && holds(b, k, n) && holds(c, m, n),
         "tile of {m} x {n} over {k}: operands hold {}, {} and {} numbers",
         a.len(),
         b.len(),
@@ -44,8 +50,12 @@ fn check(m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &[f32]) {
 
 fn product(shape: [usize; 3], a: Operand<'_>, b: Operand<'_>, c: &mut [f32], add: bool) {
     let [m, n, k] = shape;
+    // An empty `c` may be any number of rows long.
+    if m == 0 || n == 0 {
+        return;
+    }
     // SAFETY: every caller checked that the three slices hold these shapes; `c` is borrowed for the call.
-    dispatch(unsafe { Block::new([m, n, k], a, b, (c.as_mut_ptr(), n), add) });
+    dispatch(unsafe { BlockProduct::new([m, n, k], a, b, (c.as_mut_ptr(), n), add) });
 }
 
 /// `c = a·b`; `a: [m, k]`, `b: [k, n]`.

@@ -9,7 +9,7 @@
 //! by_rows    c = a·b         b row by row
 //! by_columns c += aᵀ·b       a read down its columns
 //! ```
-//! Rows of `c` come in groups of [`GROUP`], its columns in groups of [`PANEL`]; the caller rounds up.
+//! Rows of `c` come in groups of [`ROWS_TOGETHER`], its columns in groups of [`PANEL`]; the caller rounds up.
 
 #![allow(clippy::inline_always)]
 
@@ -19,7 +19,16 @@ use crate::simd::Simd;
 pub const PANEL: usize = 16;
 
 /// What numbers of rows are multiples of.
-pub const GROUP: usize = 8;
+pub const ROWS_TOGETHER: usize = 8;
+
+/// Whether `x` holds `rows` rows of `cols` numbers, `stride` apart; sizes that wrap are held by nothing. Asked once a
+/// call: the blocks below trust the answer.
+#[inline(always)]
+fn spans(x: &[f32], (rows, stride): (usize, usize), cols: usize) -> bool {
+    let before = rows.saturating_sub(1).checked_mul(stride);
+    let size = before.and_then(|before| before.checked_add(cols));
+    rows == 0 || (cols <= stride && size.is_some_and(|size| size <= x.len()))
+}
 
 /// Where a register block's operands lie: distances between its rows, its vectors, and steps of the sum.
 #[derive(Clone, Copy)]
@@ -78,10 +87,10 @@ unsafe fn block<S: Simd, const MR: usize, const NV: usize, const ADD: bool>(
     }
 }
 
-/// [`GROUP`] rows: at once where there are 32 registers, else in two halves.
+/// [`ROWS_TOGETHER`] rows: at once where there are 32 registers, else in two halves.
 ///
 /// # Safety
-/// As [`block`], for [`GROUP`] rows.
+/// As [`block`], for [`ROWS_TOGETHER`] rows.
 #[inline(always)]
 unsafe fn rows<S: Simd, const NV: usize, const ADD: bool>(
     s: S,
@@ -114,19 +123,18 @@ pub fn by_panels<S: Simd>(
     (c, c_row): (&mut [f32], usize),
 ) {
     let n = b.len() / k.max(1);
-    assert!(m.is_multiple_of(GROUP) && n.is_multiple_of(PANEL) && b.len() == n * k);
+    assert!(m.is_multiple_of(ROWS_TOGETHER) && n.is_multiple_of(PANEL) && b.len() == n * k);
     if m == 0 || n == 0 {
         return;
     }
-    assert!(k <= a_row && a.len() >= (m - 1) * a_row + k);
-    assert!(n <= c_row && c.len() >= (m - 1) * c_row + n);
+    assert!(spans(a, (m, a_row), k) && spans(c, (m, c_row), n));
     // Two vectors side by side: of two panels where a panel is one vector, else of one panel.
     let b_vector = if S::LANES == PANEL { PANEL * k } else { S::LANES };
     let at = Steps { depth: k, a_row, a_step: 1, b_vector, b_step: PANEL, c_row, c_vector: S::LANES };
     let mut j = 0;
     while j < n {
         let wide = j + 2 * S::LANES <= n;
-        for i in (0..m).step_by(GROUP) {
+        for i in (0..m).step_by(ROWS_TOGETHER) {
             // SAFETY: rows i..i + 8 are below m, columns j.. below n; the asserts say that a, b and c hold them. Column j
             // of b is lane j % 16 of panel j / 16.
             unsafe {
@@ -148,11 +156,11 @@ pub fn by_panels<S: Simd>(
 #[inline(always)]
 #[track_caller]
 pub fn by_rows<S: Simd>(s: S, [m, n, k]: [usize; 3], (a, a_row): (&[f32], usize), b: &[f32], c: &mut [f32]) {
-    assert!(m.is_multiple_of(GROUP) && n.is_multiple_of(PANEL));
+    assert!(m.is_multiple_of(ROWS_TOGETHER) && n.is_multiple_of(PANEL));
     if m == 0 || n == 0 {
         return;
     }
-    assert!(k <= a_row && a.len() >= (m - 1) * a_row + k && b.len() >= k * n && c.len() >= m * n);
+    assert!(spans(a, (m, a_row), k) && spans(b, (k, n), n) && spans(c, (m, n), n));
     let at =
         Steps { depth: k, a_row, a_step: 1, b_vector: S::LANES, b_step: n, c_row: n, c_vector: S::LANES };
     // SAFETY: the asserts say that the operands hold m, n and k.
@@ -169,11 +177,11 @@ pub fn by_columns<S: Simd>(
     b: &[f32],
     c: &mut [f32],
 ) {
-    assert!(m.is_multiple_of(GROUP) && n.is_multiple_of(PANEL));
+    assert!(m.is_multiple_of(ROWS_TOGETHER) && n.is_multiple_of(PANEL));
     if m == 0 || n == 0 || k == 0 {
         return;
     }
-    assert!(m <= a_row && a.len() >= (k - 1) * a_row + m && b.len() >= k * n && c.len() >= m * n);
+    assert!(spans(a, (k, a_row), m) && spans(b, (k, n), n) && spans(c, (m, n), n));
     let at = Steps {
         depth: k,
         a_row: 1,
@@ -202,7 +210,7 @@ unsafe fn over_columns<S: Simd, const ADD: bool>(
     let mut j = 0;
     while j < n {
         let wide = j + 2 * S::LANES <= n;
-        for i in (0..m).step_by(GROUP) {
+        for i in (0..m).step_by(ROWS_TOGETHER) {
             // SAFETY: rows i..i + 8 < m, columns j.. < n.
             unsafe {
                 let (a, b, c) = (a.add(i * at.a_row), b.add(j), c.add(i * at.c_row + j));
@@ -221,7 +229,7 @@ unsafe fn over_columns<S: Simd, const ADD: bool>(
 #[inline(always)]
 #[track_caller]
 pub fn pack_panel<S: Simd>(s: S, k: usize, (rows, stride): (&[f32], usize), panel: &mut [f32]) {
-    assert!(k <= stride && rows.len() >= (PANEL - 1) * stride + k && panel.len() >= PANEL * k);
+    assert!(spans(rows, (PANEL, stride), k) && spans(panel, (k, PANEL), PANEL));
     let whole = k - k % S::LANES;
     for r in (0..PANEL).step_by(S::LANES) {
         for p in (0..whole).step_by(S::LANES) {
