@@ -14,7 +14,7 @@
 //! best axes agree to the last bits may fall to either side. Both answers are right; neither is random.
 
 use reformer_tensor::simd::{Kernel, Simd, dispatch};
-use reformer_tensor::tile::packed::{GROUP, PANEL, by_panels, pack_panel};
+use reformer_tensor::tile::packed::{PANEL, ROWS_TOGETHER, by_panels, pack_panel};
 use reformer_tensor::{Cpu, View, Workspace};
 
 use crate::{
@@ -53,7 +53,7 @@ pub fn hash_vectors<F: HashFamily>(
         return Ok(Buckets::trusted(rounds, len, num_buckets, ids));
     }
 
-    let (dim, width) = (x.cols(), (rounds * columns).next_multiple_of(GROUP));
+    let (dim, width) = (x.cols(), (rounds * columns).next_multiple_of(ROWS_TOGETHER));
     let mut axes = cpu.workspace.take_zeroed(width * dim);
     let directions = family.directions();
     for d in 0..dim {

@@ -17,7 +17,7 @@ use reformer_reversible::Activations;
 use reformer_tensor::{Buffer, Cpu, LeasedMatrix, Matrix, Precision, View, ViewMut, elementwise, narrow};
 
 /// Numbers that one thread converts at a time.
-const PANEL: usize = 16 * 1024;
+const PANEL_ELEMENTS: usize = 16 * 1024;
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,7 +94,8 @@ impl GradientStream {
                 let mut piece = narrow.widened(cpu, tokens.clone());
                 change(piece.view_mut());
                 let to = &mut narrow.bits[tokens.start * narrow.cols..tokens.end * narrow.cols];
-                let panels = piece.as_slice().chunks(PANEL).zip(to.chunks_mut(PANEL)).collect();
+                let panels =
+                    piece.as_slice().chunks(PANEL_ELEMENTS).zip(to.chunks_mut(PANEL_ELEMENTS)).collect();
                 cpu.threads.for_each(panels, |(from, to): (&[f32], &mut [u16])| narrow::narrow(from, to));
             }
         }
@@ -120,8 +121,8 @@ impl GradientStream {
             (first, second) => {
                 let (rows, cols) = first.shape();
                 let mut sum = Matrix::zeros(rows, cols);
-                for start in (0..rows).step_by(PANEL) {
-                    let tokens = start..rows.min(start + PANEL);
+                for start in (0..rows).step_by(PANEL_ELEMENTS) {
+                    let tokens = start..rows.min(start + PANEL_ELEMENTS);
                     let (a, b) = (first.read(cpu, tokens.clone()), second.read(cpu, tokens.clone()));
                     let mut view = sum.view_mut();
                     let mut to = view.rows_range_mut(tokens);
@@ -158,7 +159,8 @@ impl Narrow {
     fn widened(&self, cpu: &Cpu, tokens: Range<usize>) -> LeasedMatrix {
         let mut piece = cpu.workspace.take_matrix(tokens.len(), self.cols);
         let from = &self.bits[tokens.start * self.cols..tokens.end * self.cols];
-        let panels = from.chunks(PANEL).zip(piece.as_mut_slice().chunks_mut(PANEL)).collect();
+        let panels =
+            from.chunks(PANEL_ELEMENTS).zip(piece.as_mut_slice().chunks_mut(PANEL_ELEMENTS)).collect();
         cpu.threads.for_each(panels, |(from, to): (&[u16], &mut [f32])| narrow::widen(from, to));
         piece
     }

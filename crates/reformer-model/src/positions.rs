@@ -19,7 +19,7 @@ use crate::config::{AxialCombine, Config, PositionKind};
 use crate::parameters::{Group, embedding};
 
 /// Tokens handled by one task.
-const PANEL: usize = 256;
+const POSITIONS_PER_PANEL: usize = 256;
 
 /// A dropout rate and the address of its masks.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +48,12 @@ impl<'a> Positions<'a> {
 
     /// `x[b·len + t] += e(start + t)`.
     pub fn add(&self, cpu: &Cpu, len: usize, start: usize, x: &mut Matrix, drop: Option<Dropout>) {
-        let panels: Vec<_> = x.view_mut().row_panels(PANEL).into_iter().enumerate().collect();
+        let panels: Vec<_> = x.view_mut().row_panels(POSITIONS_PER_PANEL).into_iter().enumerate().collect();
         let h = self.config.hidden_size;
         cpu.threads.for_each(panels, |(p, mut panel)| {
             let mut code = vec![0.0; h];
             for i in 0..panel.rows() {
-                let token = p * PANEL + i;
+                let token = p * POSITIONS_PER_PANEL + i;
                 let (row, position) = (token / len, start + token % len);
                 self.write(position, &mut code);
                 self.drop(row, position, &mut code, drop);

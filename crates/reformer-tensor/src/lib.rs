@@ -1,8 +1,8 @@
 //! The numerics floor of reformer: matrices, products, SIMD, layers' arithmetic, addressed randomness.
 //!
 //! Everything above this crate is `forbid(unsafe_code)`; what needs raw pointers or CPU instructions is here, and
-//! each use says why it is sound. Operations are plain functions on row-major views: `x_forward` beside
-//! `x_backward`, no tape, no broadcasting, no device abstraction. The crate knows no parameters by name, no files,
+//! each use says why it is sound. Operations are plain functions on row-major views, `forward` beside
+//! `backward`: no tape, no broadcasting, no device abstraction. The crate knows no parameters by name, no files,
 //! no models.
 //!
 //! Three rules hold everywhere:
@@ -33,6 +33,7 @@ pub mod dropout;
 mod element;
 pub mod elementwise;
 pub mod embedding;
+mod form;
 pub mod layer_norm;
 mod matrix;
 pub mod naive;
@@ -56,11 +57,14 @@ mod workspace;
 pub use buffer::Buffer;
 pub use cpu::Cpu;
 pub use element::{Bf16, Element};
+#[doc(hidden)]
+pub use form::Form;
+pub use form::Write;
 pub use matrix::Matrix;
 pub use precision::{Precision, UnknownPrecision};
 #[doc(hidden)]
-pub use product::{Engine, Form, multiply};
-pub use product::{Write, matmul, matmul_nt, matmul_tn};
+pub use product::{Engine, multiply};
+pub use product::{matmul, matmul_nt, matmul_tn};
 pub use random::{Address, Key, Purpose, Stream};
 pub use real::Real;
 pub use shared_rows::SharedRows;

@@ -35,7 +35,7 @@ impl<T: Real> Matrix<T> {
     /// If there are not `rows · cols` of them.
     #[track_caller]
     pub fn from_slice(rows: usize, cols: usize, values: &[T]) -> Self {
-        let needed = rows.checked_mul(cols).unwrap_or(usize::MAX);
+        let needed = rows.saturating_mul(cols);
         assert_eq!(values.len(), needed, "a {rows} x {cols} matrix needs {needed} values");
         Self { rows, cols, data: Buffer::from_slice(values) }
     }

@@ -3,11 +3,11 @@
 use crate::{Cpu, Lease};
 
 /// Numbers that make a panel worth a thread's while.
-const PANEL: usize = 16 * 1024;
+const NUMBERS_PER_PANEL: usize = 16 * 1024;
 
 /// Rows per panel of a matrix with `cols` columns.
 pub(crate) fn rows_per_panel(cols: usize) -> usize {
-    (PANEL / cols.max(1)).clamp(1, PANEL)
+    (NUMBERS_PER_PANEL / cols.max(1)).clamp(1, NUMBERS_PER_PANEL)
 }
 
 /// Rows per panel where each panel brings a partial sum of its own: at most 64 panels, whatever the length.
@@ -17,12 +17,12 @@ fn rows_per_partial(rows: usize, cols: usize) -> usize {
 
 /// Panels of a flat slice.
 pub(crate) fn flat(x: &mut [f32]) -> Vec<&mut [f32]> {
-    x.chunks_mut(PANEL).collect()
+    x.chunks_mut(NUMBERS_PER_PANEL).collect()
 }
 
 /// Panels of two flat slices of the same length.
 pub(crate) fn flat_pair<'a>(y: &'a mut [f32], x: &'a [f32]) -> Vec<(&'a mut [f32], &'a [f32])> {
-    y.chunks_mut(PANEL).zip(x.chunks(PANEL)).collect()
+    y.chunks_mut(NUMBERS_PER_PANEL).zip(x.chunks(NUMBERS_PER_PANEL)).collect()
 }
 
 /// A slice of scratch for each panel of rows, for sums over rows: every panel adds up its own, and the caller adds the

@@ -18,18 +18,10 @@
 
 use core::ops::Range;
 
+use crate::form::{Form, Write};
 use crate::simd::dispatch;
-use crate::tile::{Block, Dots, Operand};
+use crate::tile::{BlockProduct, Dots, Operand};
 use crate::{Cpu, Precision, View, ViewMut, bf16};
-
-/// Whether a product replaces its destination or is added to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Write {
-    /// `c = a·b`.
-    Overwrite,
-    /// `c += a·b`.
-    Add,
-}
 
 /// `c (+)= a·b`; `a: [m, k]`, `b: [k, n]`, `c: [m, n]`.
 #[track_caller]
@@ -47,15 +39,6 @@ pub fn matmul_nt(cpu: &Cpu, a: View<'_>, b: View<'_>, w: Write, c: ViewMut<'_>) 
 #[track_caller]
 pub fn matmul_tn(cpu: &Cpu, a: View<'_>, b: View<'_>, w: Write, c: ViewMut<'_>) {
     multiply(cpu, Form::LeftTransposed, a, b, w, c, None);
-}
-
-/// Which operand is given transposed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[doc(hidden)]
-pub enum Form {
-    Plain,
-    RightTransposed,
-    LeftTransposed,
 }
 
 /// Who multiplies a panel.
@@ -201,7 +184,7 @@ fn panel(
         Engine::Dots | Engine::Tile => {
             let stride = c.stride();
             // SAFETY: `multiply` checked the shapes, and the panels are cut from them; `c` is exclusive.
-            dispatch(unsafe { Block::new([m, n, k], a, b, (c.as_mut_ptr(), stride), add) });
+            dispatch(unsafe { BlockProduct::new([m, n, k], a, b, (c.as_mut_ptr(), stride), add) });
         }
         // SAFETY: as above.
         Engine::Faer => unsafe { by_faer([m, n, k], a, b, c, add) },

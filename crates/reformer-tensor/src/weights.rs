@@ -13,7 +13,7 @@
 //! # Shapes
 //! - `a: [rows, in]`, `w: [out, in]`, `c: [rows, out]`
 
-use crate::product::Write;
+use crate::form::Write;
 use crate::simd::dispatch;
 use crate::tile::Dots;
 use crate::{Bf16, Cpu, Element, View, ViewMut};

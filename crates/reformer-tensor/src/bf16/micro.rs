@@ -1,8 +1,12 @@
 //! The register block: 12 rows and 32 columns of `c` stay in 24 registers while `k` runs.
 
-use super::pack::ROW_STRIDE;
+use super::available::available;
 use crate::ViewMut;
 
+/// Depth of a block of `a` and of a panel of `b` that stay in the caches.
+pub(super) const BLOCK_DEPTH: usize = 512;
+/// Pairs of a row of `a`, packed by rows; the additional line keeps rows of a block out of one cache set.
+pub(super) const ROW_STRIDE: usize = BLOCK_DEPTH / 2 + 16;
 /// Rows of a block.
 pub(super) const ROWS: usize = 12;
 /// Columns of a block: two vectors.
@@ -38,7 +42,7 @@ impl Micro<'_> {
         assert!(groups == 0 || pairs.len() >= (groups - 1) * group + row);
         #[cfg(target_arch = "x86_64")]
         {
-            assert!(super::available());
+            assert!(available());
             let (stride, cols) = (c.stride(), c.cols());
             for g in 0..groups {
                 let rows = ROWS.min(c.rows() - g * ROWS);

@@ -1,6 +1,6 @@
 //! Products of matrices with `bf16` operands, summed in `f32`.
 //!
-//! `bf16` is the upper half of an `f32`: rounding an operand to it costs a relative error of 2⁻⁹, and one instruction
+//! `bf16` is the upper half of an `f32`: rounding an operand to it costs a relative error of at most 2⁻⁸, and one instruction
 //! (`vdpbf16ps`) multiplies and adds twice as many of them as there are `f32` in a vector, two neighbours along `k` at a
 //! time:
 //!
@@ -14,46 +14,34 @@
 //! for each DEPTH of k:                                        bounds the packed b
 //!     pack b once, all threads:      pairs [panel of 32 columns][k/2][32]
 //!     for each panel of c (at most 264 × 512), each on one thread:
-//!         for each BLOCK of k:
-//!             round a's rows:        pairs [rows][BLOCK/2], in the second cache
+//!         for each BLOCK_DEPTH of k:
+//!             round a's rows:        pairs [rows][BLOCK_DEPTH/2], in the second cache
 //!             for each 32 columns, for each 12 rows:  micro
 //! ```
 //!
 //! Bits do not depend on the number of threads: an entry is summed by one thread in order of `k`, whatever panel it is in.
 //! Numbers too small for a normal `f32` count as zero, as the instruction has it.
 
+mod available;
 mod micro;
 mod pack;
 
 use core::ops::Range;
 
-use crate::product::{Form, Write};
+pub use available::available;
+
+use crate::form::{Form, Write};
 use crate::{Bf16, Cpu, Element, View, ViewMut};
 
-use micro::{COLUMNS, Micro, ROWS};
+use micro::{BLOCK_DEPTH, COLUMNS, Micro, ROWS};
 use pack::{Left, Right};
 
 /// Depth of one packing of `b`: with 2,048 columns it takes 16 MiB.
 const DEPTH: usize = 4096;
-/// Depth of a block of `a` and of a panel of `b` that stay in the caches.
-const BLOCK: usize = 512;
 /// The largest panel of `c`: its block of rounded `a` (264 KiB) and its own numbers lie in the second cache.
-const PANEL: (usize, usize) = (22 * ROWS, 512);
+const LARGEST_PANEL: (usize, usize) = (22 * ROWS, 512);
 /// Panels of `b` packed together: their rows are read as a whole.
 const TOGETHER: usize = 8;
-
-/// Whether this machine has `bf16` products.
-pub fn available() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::sync::OnceLock;
-        static DETECTED: OnceLock<bool> = OnceLock::new();
-        *DETECTED
-            .get_or_init(|| crate::simd::Avx512::new().is_some() && is_x86_feature_detected!("avx512bf16"))
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    false
-}
 
 /// The nearest `bf16` of a number, as an `f32`: what a product makes of its operands.
 pub fn rounded(x: f32) -> f32 {
@@ -82,7 +70,7 @@ pub(crate) fn multiply(cpu: &Cpu, form: Form, a: View<'_>, b: View<'_>, w: Write
 /// Rows and columns of a panel: two panels a thread if they do not become too narrow. An entry of `c` is summed in the same
 /// order whatever panel it is in.
 fn grid(m: usize, n: usize, threads: usize) -> (usize, usize) {
-    let (most, mut columns) = PANEL;
+    let (most, mut columns) = LARGEST_PANEL;
     let rows = m.div_ceil(m.div_ceil(most).max(1)).next_multiple_of(ROWS);
     while m.div_ceil(rows) * n.div_ceil(columns) < 2 * threads && columns > 2 * COLUMNS {
         columns /= 2;
@@ -123,9 +111,9 @@ fn multiply_depth(
         }
     }
     cpu.threads.for_each(panels, |(row, column, mut c)| {
-        let mut block = cpu.workspace.take_u32(left.block_len(c.rows(), BLOCK));
-        for start in (0..pairs).step_by(BLOCK / 2) {
-            let range = start..pairs.min(start + BLOCK / 2);
+        let mut block = cpu.workspace.take_u32(left.block_len(c.rows(), BLOCK_DEPTH));
+        for start in (0..pairs).step_by(BLOCK_DEPTH / 2) {
+            let range = start..pairs.min(start + BLOCK_DEPTH / 2);
             let rounded = left.pack(row..row + c.rows(), range.clone(), &mut block);
             for first in (0..c.cols()).step_by(COLUMNS) {
                 let panel = (column + first) / COLUMNS;

@@ -3,12 +3,10 @@
 
 use core::ops::Range;
 
-use super::micro::{COLUMNS, ROWS, Rounded};
+use super::available::available;
+use super::micro::{COLUMNS, ROW_STRIDE, ROWS, Rounded};
 use crate::simd::kernel;
 use crate::{Bf16, Element, View};
-
-/// Pairs of a row of `a`, packed by rows; the additional line keeps rows of a block out of one cache set.
-pub(super) const ROW_STRIDE: usize = super::BLOCK / 2 + 16;
 
 /// The left operand.
 #[derive(Clone, Copy)]
@@ -151,7 +149,7 @@ kernel! {
 fn round_along(x: &[f32], to: &mut [u32]) {
     assert!(to.len() == x.len().div_ceil(2) || x.is_empty());
     #[cfg(target_arch = "x86_64")]
-    if super::available() {
+    if available() {
         // SAFETY: the instructions were found; the lengths were compared.
         return unsafe { x86::round_along(x, to) };
     }
@@ -168,7 +166,7 @@ fn round_beside(even: &[f32], odd: Option<&[f32]>, to: &mut [u32], (width, apart
     let end = if n == 0 { 0 } else { (n - 1) / width * apart + (n - 1) % width + 1 };
     assert!((1..=16).contains(&width) && to.len() >= end && odd.is_none_or(|odd| odd.len() == n));
     #[cfg(target_arch = "x86_64")]
-    if super::available() {
+    if available() {
         // SAFETY: the instructions were found; the lengths were compared.
         return unsafe { x86::round_beside(even, odd, to, (width, apart)) };
     }

@@ -34,7 +34,7 @@ pub fn gathered_dots<E: Element>(q: &[f32], rows: &[&[E]], scores: &mut [f32]) {
 #[track_caller]
 pub fn gathered_sum<E: Element>(p: &[f32], rows: &[&[E]], skip: usize, out: &mut [f32]) {
     assert_eq!(rows.len(), p.len(), "gathered sum: rows against weights");
-    let reach = skip.checked_add(out.len()).unwrap_or(usize::MAX);
+    let reach = skip.saturating_add(out.len());
     assert!(rows.iter().all(|row| row.len() >= reach), "gathered sum: a row is too short");
     dispatch(GatheredSum { p, rows, skip, out, element: PhantomData });
 }
