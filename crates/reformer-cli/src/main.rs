@@ -10,18 +10,19 @@
 
 mod args;
 mod command;
+mod decoding;
 mod exit;
 mod figure;
 mod interrupt;
 mod json;
+mod machine;
 mod number;
-mod opened;
+mod open_model;
+mod process;
 mod progress;
+mod prompt_text;
 mod repl;
-mod resident;
-mod samples;
 mod sampling;
-mod stdin_text;
 mod stream;
 mod terminal;
 mod waiting;

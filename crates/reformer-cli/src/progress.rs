@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reformer::train::Event;
 
 use crate::terminal::{BOLD, PLAIN, Terminal};
-use crate::{number, resident};
+use crate::{number, process};
 
 /// Seconds between lines in a pipe; long enough to read along, short enough to see that it lives.
 const INTERVAL: f64 = 5.0;
@@ -134,7 +134,7 @@ impl<'a> Progress<'a> {
         let smooth = self.smooth;
         let left = steps.saturating_sub(step) as f64;
         let eta = if done == 0 { "?".into() } else { number::span((now - first_time) / done as f64 * left) };
-        let memory = resident::now().map_or_else(|| "?".into(), number::bytes);
+        let memory = process::now().map_or_else(|| "?".into(), number::bytes);
         let rate = number::count(tokens_per_second as usize);
         if let Some(bar) = &self.bar {
             bar.set_position(step);

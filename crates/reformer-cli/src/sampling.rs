@@ -1,11 +1,16 @@
 //! Sampling settings: from defaults, the checkpoint's generation_config.json, flags and `/set`, in rising order.
 //!
-//! One table of keys serves the file, the flags and the REPL, because they are spelled alike.
+//! One table of keys serves the file, the flags and the REPL, because they are spelled alike. [`samples`] draws with fixed
+//! settings: what a model says while it learns.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use reformer::generate::{ContextPolicy, Sampling};
+use reformer::generate::{ChatSession, ContextPolicy, Conversation, Generator, Sampling};
+use reformer::model::Model;
+use reformer::tensor::Cpu;
+use reformer::text::Tokenizer;
 
 use crate::args::{ContextChoice, SamplingArgs};
 use crate::exit::usage;
@@ -25,6 +30,9 @@ pub(crate) const KEYS: [&str; 12] = [
     "max_tokens",
     "stop",
 ];
+
+/// Tokens of a sample at most: enough for two sentences of bytes, short enough not to hold training up.
+const SAMPLE_TOKENS: usize = 120;
 
 /// Settings for the checkpoint in `folder`, under what was typed.
 pub(crate) fn resolve(folder: &Path, typed: &SamplingArgs, seed: Option<u64>) -> anyhow::Result<Sampling> {
@@ -149,6 +157,34 @@ pub(crate) fn describe(sampling: &Sampling) -> anyhow::Result<String> {
         other => format!("{key:20} {other}"),
     };
     Ok(KEYS.iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
+/// What a model says while it learns, one text for each of the recipe's sample prompts: what was said and what the model answered.
+///
+/// A sample is for looking at, so a fault becomes its text and training goes on.
+pub(crate) fn samples(
+    cpu: &Cpu,
+    model: &Model,
+    tokenizer: &Tokenizer,
+    prompts: &[String],
+    seed: u64,
+) -> Vec<String> {
+    prompts.iter().map(|prompt| sample(cpu, model, tokenizer, prompt, seed)).collect()
+}
+
+fn sample(cpu: &Cpu, model: &Model, tokenizer: &Tokenizer, prompt: &str, seed: u64) -> String {
+    // Nobody reads these seconds.
+    let clock = || 0.0;
+    let settings = Sampling { temperature: 0.5, max_tokens: SAMPLE_TOKENS, seed, ..Sampling::default() };
+    let reply = Generator::new(cpu, model, tokenizer, &clock)
+        .and_then(|generator| {
+            ChatSession::new(generator, Conversation::default(), settings, ContextPolicy::Slide)
+        })
+        .and_then(|mut session| session.send(prompt, &mut |_| ControlFlow::Continue(())));
+    match reply {
+        Ok(reply) => format!("> {prompt}\n{}", reply.completion.text.trim()),
+        Err(error) => format!("> {prompt}\n({error})"),
+    }
 }
 
 #[cfg(test)]

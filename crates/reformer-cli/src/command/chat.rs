@@ -7,14 +7,14 @@ use reformer::generate::{ChatSession, ContextPolicy, Conversation, Generator};
 use crate::args::{ChatArgs, Global};
 use crate::exit::usage;
 use crate::interrupt::Interrupt;
-use crate::opened::{self, Opened};
+use crate::open_model::{self, OpenModel};
 use crate::repl::{self, Repl, Source, history_path};
 use crate::terminal::{BOLD, PLAIN, Terminal};
-use crate::{number, sampling, stdin_text};
+use crate::{decoding, machine, number, prompt_text, sampling};
 
 /// Opens the model and talks.
 pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
-    let folder = opened::checkpoint(&args.model)?;
+    let folder = open_model::checkpoint(&args.model)?;
     let settings = sampling::resolve(&folder, &args.sampling, global.seed)?;
     if args.load.is_some() && args.system.is_some() {
         return Err(usage(anyhow::anyhow!(
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
         Some(path) => repl::load(path)?,
         None => Conversation::new(args.system.clone()),
     };
-    let mut opened = opened::open(&args.model, global, terminal)?;
+    let mut opened = open_model::open(&args.model, global, terminal)?;
     if !opened.chats() {
         anyhow::bail!(
             "{} is a completion model: its tokenizer has no role marks, so it cannot tell who speaks; \
@@ -35,19 +35,19 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
         );
     }
 
-    let packed = opened::pack(&mut opened.model, args.decoding.weights);
+    let packed = decoding::pack(&mut opened.model, args.decoding.weights);
     let interrupt = Interrupt::install_for_replies()?;
-    let clock = opened::clock();
+    let clock = machine::clock();
     let generator = Generator::new(&opened.cpu, &opened.model, &opened.tokenizer, &clock)?
         .with_packed(packed.as_ref())
-        .with_options(opened::decode_options(args.decoding));
+        .with_options(decoding::options(args.decoding));
     let policy = sampling::policy(&args.sampling, ContextPolicy::Slide);
     let session = ChatSession::new(generator, conversation, settings, policy)?;
     let about = about(&opened);
     let repl = Repl { session, terminal, interrupt: &interrupt, about, json: args.json, stats: args.stats };
 
     match args.prompt.as_deref() {
-        Some("-") => repl.once(&stdin_text::read()?),
+        Some("-") => repl.once(&prompt_text::read()?),
         Some(text) => repl.once(text),
         None if terminal.stdin => {
             terminal.say(format_args!("{BOLD}{}{PLAIN}", repl.about));
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
     }
 }
 
-fn about(opened: &Opened) -> String {
+fn about(opened: &OpenModel) -> String {
     let config = opened.model.config();
     let positions = config.position_limit().map_or_else(|| "any number of".into(), number::count);
     format!(

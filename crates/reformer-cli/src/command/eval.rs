@@ -13,9 +13,9 @@ use serde::Serialize;
 
 use crate::args::{EvalArgs, Global};
 use crate::exit::usage;
-use crate::opened::{self, Opened};
+use crate::open_model::{self, OpenModel};
 use crate::terminal::Terminal;
-use crate::{json, number};
+use crate::{decoding, json, machine, number};
 
 /// One evaluation with what it was evaluated by.
 #[derive(Debug, Serialize)]
@@ -35,15 +35,15 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
     if args.length == Some(0) {
         return Err(usage(anyhow::anyhow!("--length 0 evaluates nothing: give at least 1")));
     }
-    let mut opened = opened::open(&args.model, global, terminal)?;
-    let packed = opened::pack(&mut opened.model, args.weights);
+    let mut opened = open_model::open(&args.model, global, terminal)?;
+    let packed = decoding::pack(&mut opened.model, args.weights);
     if packed.is_some() {
         // As prompts are read then.
         opened.cpu = opened.cpu.with_precision(Precision::Bf16);
     }
     let dialogues = read_dialogues(&args.data, None)?;
     let length = length(&opened, args.length)?;
-    let attention = opened::attention(args.attention);
+    let attention = decoding::attention(args.attention);
     if let Some(rows) = args.decode {
         let options = CompareOptions {
             len: length,
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
         rounds => rounds.iter().copied().map(usize::from).collect(),
     };
 
-    let clock = opened::clock();
+    let clock = machine::clock();
     let mut reports = Vec::new();
     for num_hashes in rounds {
         let started = clock();
@@ -111,7 +111,7 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
 
 /// The same tokens predicted by the forward pass and by steps of decoding.
 fn compare(
-    opened: &Opened,
+    opened: &OpenModel,
     dialogues: &[Dialogue],
     options: &CompareOptions<'_>,
     as_json: bool,
@@ -146,7 +146,7 @@ fn compare(
 const LENGTH: usize = 4096;
 
 /// The rows' length: as asked, as trained, or as long as the positions reach.
-fn length(opened: &Opened, asked: Option<usize>) -> anyhow::Result<usize> {
+fn length(opened: &OpenModel, asked: Option<usize>) -> anyhow::Result<usize> {
     let limit = opened.model.config().position_limit().unwrap_or(usize::MAX);
     if let Some(length) = asked {
         opened.model.config().check_length(length).map_err(usage)?;

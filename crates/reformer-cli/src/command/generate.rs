@@ -18,32 +18,32 @@ use crate::interrupt::Interrupt;
 use crate::stream::Stream;
 use crate::terminal::{BOLD, DIM, PLAIN, Terminal};
 use crate::waiting::Waiting;
-use crate::{json, opened, sampling, stdin_text};
+use crate::{decoding, json, machine, open_model, prompt_text, sampling};
 
 /// Opens the model and continues the prompt; the prompt itself is printed first, so that the text reads whole.
 pub(crate) fn run(args: &GenerateArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
-    let folder = opened::checkpoint(&args.model)?;
+    let folder = open_model::checkpoint(&args.model)?;
     let settings = sampling::resolve(&folder, &args.sampling, global.seed)?;
     let prompt = match &args.file {
-        Some(path) => stdin_text::of_file(path)?,
-        None => stdin_text::prompt(args.prompt.as_deref(), terminal)?,
+        Some(path) => prompt_text::of_file(path)?,
+        None => prompt_text::prompt(args.prompt.as_deref(), terminal)?,
     };
     if prompt.is_empty() {
         return Err(usage(anyhow::anyhow!("the prompt is empty: give at least one character to continue")));
     }
-    let mut opened = opened::open(&args.model, global, terminal)?;
+    let mut opened = open_model::open(&args.model, global, terminal)?;
     if args.dialogue && !opened.chats() {
         anyhow::bail!(
             "{} is a completion model: its tokenizer has no role marks, so there are no sides to play",
             folder.display()
         );
     }
-    let packed = opened::pack(&mut opened.model, args.decoding.weights);
+    let packed = decoding::pack(&mut opened.model, args.decoding.weights);
     let interrupt = Interrupt::install()?;
-    let clock = opened::clock();
+    let clock = machine::clock();
     let generator = Generator::new(&opened.cpu, &opened.model, &opened.tokenizer, &clock)?
         .with_packed(packed.as_ref())
-        .with_options(opened::decode_options(args.decoding));
+        .with_options(decoding::options(args.decoding));
     let stop_tokens = sampling::stop_tokens(&folder, opened.tokenizer.end_token())?;
     let command = Command { args, terminal, interrupt, generator, settings, stop_tokens };
     match (args.dialogue, args.beams) {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Global, InspectArgs};
 use crate::exit::usage;
-use crate::opened::{self, Opened};
+use crate::open_model::{self, OpenModel};
 use crate::terminal::Terminal;
 use crate::{json as print, number};
 
@@ -25,7 +25,7 @@ const ADAMW: usize = 8;
 /// What is looked at.
 enum Subject {
     /// A model with its weights and tokenizer.
-    Model(Box<Opened>),
+    Model(Box<OpenModel>),
     /// A `config.json` without weights, and the tensors that it asks for.
     Shape { path: PathBuf, config: Box<Config>, parameters: Parameters },
 }
@@ -33,7 +33,7 @@ enum Subject {
 impl Subject {
     fn open(path: &Path, global: &Global, terminal: Terminal) -> anyhow::Result<Self> {
         let Some(path) = config_alone(path) else {
-            return Ok(Self::Model(Box::new(opened::open(path, global, terminal)?)));
+            return Ok(Self::Model(Box::new(open_model::open(path, global, terminal)?)));
         };
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let config = Config::from_json(&text).map_err(usage).with_context(|| path.display().to_string())?;

@@ -18,7 +18,7 @@ use crate::args::Global;
 use crate::args::plan::PlanArgs;
 use crate::exit::usage;
 use crate::terminal::{BOLD, PLAIN, Terminal};
-use crate::{json as print, number, opened, resident};
+use crate::{json as print, machine, number, process};
 
 /// Tokens of the rows that are timed, at most.
 const MEASURED: usize = 2048;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &PlanArgs, global: &Global, terminal: Terminal) -> anyho
     let config = config(&recipe)?;
     let budget = Budget::of(&recipe, &config);
     let changes = args.memory.map(|limit| (limit, changes_to_fit(&recipe, &config, limit)));
-    let threads = opened::threads(global);
+    let threads = machine::threads(global);
     let rate = if args.measure {
         measured(&recipe, &config, global, terminal)?
     } else {
@@ -113,7 +113,7 @@ fn measured(recipe: &Recipe, config: &Config, global: &Global, terminal: Termina
     let mut short = Recipe { length, batch: 1, accumulate: 1, ..recipe.clone() };
     short.optimizer.in_backward = false;
     let budget = Budget::of(&short, config);
-    if resident::available().is_some_and(|free| budget.total_bytes() > free) {
+    if process::available().is_some_and(|free| budget.total_bytes() > free) {
         return Err(usage(anyhow::anyhow!(
             "a step of {} tokens needs {}, more than is free here: plan without --measure",
             number::count(length),
@@ -121,13 +121,13 @@ fn measured(recipe: &Recipe, config: &Config, global: &Global, terminal: Termina
         )));
     }
     terminal.detail(format_args!("timing steps of {} tokens", number::count(length)));
-    let cpu = opened::cpu(global)?.with_precision(recipe.dtype);
+    let cpu = machine::cpu(global)?.with_precision(recipe.dtype);
     let key = Address::new(recipe.seed, Purpose::Corpus).key();
     let ids: Vec<u32> = (0..=length).map(|i| key.bits(i as u64) % config.vocab_size as u32).collect();
     let batches = [(Batch::next_token(1, length, &ids), Pass::training(recipe.seed, 0))];
     let mut learner = Learner::new(Model::new(config.clone(), recipe.seed), &short.optimizer);
     learner.step(&cpu, &batches, 1e-4)?;
-    let clock = opened::clock();
+    let clock = machine::clock();
     learner.step(&cpu, &batches, 1e-4)?;
     learner.step(&cpu, &batches, 1e-4)?;
     Ok(2.0 * budget.flops_per_step / clock())

@@ -14,9 +14,9 @@ use crate::args::{Global, TrainArgs};
 use crate::exit::{INTERRUPTED, usage};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
-use crate::samples::samples;
+use crate::sampling::samples;
 use crate::terminal::{BOLD, PLAIN, Terminal};
-use crate::{json, number, opened};
+use crate::{json, machine, number};
 
 /// Where runs go when nobody says.
 const RUNS: &str = "runs";
@@ -24,7 +24,7 @@ const RUNS: &str = "runs";
 /// Plans, and trains unless only the plan was asked for.
 pub(crate) fn run(args: &TrainArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
     let options = resolve(args, global)?;
-    let clock = opened::clock();
+    let clock = machine::clock();
     if args.dry_run {
         let plan = dry_run(&options.recipe, options.threads, &clock).map_err(sort)?;
         if args.json {
@@ -89,7 +89,7 @@ fn resolve(args: &TrainArgs, global: &Global) -> anyhow::Result<TrainOptions> {
         None if args.demo => Recipe::demo(&sets).map_err(TrainError::from),
         None => recipe_of_run(&out, &sets),
     };
-    Ok(TrainOptions { recipe: recipe.map_err(sort)?, out, resume, threads: opened::threads(global) })
+    Ok(TrainOptions { recipe: recipe.map_err(sort)?, out, resume, threads: machine::threads(global) })
 }
 
 /// The run that was written to last, for a bare `--resume`.

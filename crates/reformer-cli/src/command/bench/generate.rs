@@ -17,7 +17,7 @@ use super::train::tokens;
 use super::{positive, shape};
 use crate::args::bench::GenerateBench;
 use crate::exit::usage;
-use crate::{number, opened, resident};
+use crate::{number, open_model, process};
 
 /// Measures every prompt length.
 pub(super) fn run(args: &GenerateBench, bench: &mut Bench<'_>) -> anyhow::Result<()> {
@@ -42,7 +42,7 @@ fn measure(args: &GenerateBench, bench: &mut Bench<'_>, prompt: usize) -> anyhow
     let (cpu, dtype) = (bench.cpu.clone(), args.model.dtype);
     let case = bench.begin();
     let mut model = match &args.dir {
-        Some(dir) => Model::load(&opened::checkpoint(dir)?)?,
+        Some(dir) => Model::load(&open_model::checkpoint(dir)?)?,
         None => Model::new(shape::config(&args.model, prompt.saturating_add(args.new))?, bench.seed),
     };
     let packed = (dtype == Precision::Bf16).then(|| model.pack_bf16());
@@ -50,7 +50,7 @@ fn measure(args: &GenerateBench, bench: &mut Bench<'_>, prompt: usize) -> anyhow
     let config = model.config();
     config.check_length(prompt + args.new).map_err(usage)?;
     let ids = tokens(bench.seed, 1, prompt, config.vocab_size).inputs;
-    let ready = resident::now();
+    let ready = process::now();
     cpu.workspace.reset_peak();
     let (mut prefills, mut steps, mut state_bytes) = (Vec::new(), Vec::new(), 0);
     clock::time(bench.timing(), || {

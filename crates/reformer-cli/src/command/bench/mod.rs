@@ -36,7 +36,7 @@ use crate::args::Global;
 use crate::args::bench::{BenchCommand, SemanticsChoice};
 use crate::exit::usage;
 use crate::terminal::Terminal;
-use crate::{number, resident};
+use crate::{number, process};
 
 use report::Bench;
 
@@ -64,7 +64,7 @@ fn positive(flags: &[(&str, usize)]) -> anyhow::Result<()> {
 
 /// Refuses what this machine has no memory for. `bytes` is a float because products of typed numbers overflow.
 fn fits(what: &str, bytes: f64, lower: &str) -> anyhow::Result<()> {
-    let Some(free) = resident::available() else { return Ok(()) };
+    let Some(free) = process::available() else { return Ok(()) };
     if bytes <= free as f64 {
         return Ok(());
     }

@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 use super::clock::{self, Times};
 use crate::args::Global;
 use crate::args::bench::Timing;
-use crate::resident::{self, Ticks};
+use crate::process::{self, Ticks};
 use crate::terminal::Terminal;
-use crate::{json as print, opened};
+use crate::{json as print, machine};
 
 const MB: f64 = (1 << 20) as f64;
 
@@ -81,15 +81,15 @@ struct Common {
 
 impl<'a> Bench<'a> {
     pub(super) fn new(global: &Global, timing: &'a Timing, terminal: Terminal) -> anyhow::Result<Self> {
-        let cpu = opened::cpu(global)?;
+        let cpu = machine::cpu(global)?;
         Ok(Self { cpu, seed: global.seed.unwrap_or(0), terminal, timing, heading: String::new() })
     }
 
     /// Begins a case before its data is made: an empty workspace and a new peak.
     pub(super) fn begin(&self) -> Case {
         self.cpu.workspace.release();
-        let restarted = resident::restart_peak();
-        Case { start: resident::now().filter(|_| restarted), ticks: Ticks::now() }
+        let restarted = process::restart_peak();
+        Case { start: process::now().filter(|_| restarted), ticks: Ticks::now() }
     }
 
     /// Runs `f` and takes its time and memory. Bytes of `kept` that a run makes and hands on (buckets) are no scratch.
@@ -99,7 +99,7 @@ impl<'a> Bench<'a> {
         kept: usize,
         f: impl FnMut() -> anyhow::Result<()>,
     ) -> anyhow::Result<Measured> {
-        let ready = resident::now();
+        let ready = process::now();
         self.cpu.workspace.reset_peak();
         let times = clock::time(self.timing, f)?;
         self.terminal.detail(format_args!("every run: {}", times.listed()));
@@ -108,7 +108,7 @@ impl<'a> Bench<'a> {
 
     /// The same for runs that were timed elsewhere; `ready` is what the process held before them.
     pub(super) fn close(&self, case: Case, ready: Option<usize>, kept: usize, times: Times) -> Measured {
-        let peak = resident::peak();
+        let peak = process::peak();
         let growth = peak.zip(ready).map(|(peak, ready)| peak.saturating_sub(ready + kept));
         let scratch = self.cpu.workspace.peak_bytes();
         let others = Ticks::now().zip(case.ticks).and_then(|(now, before)| now.others_since(before));

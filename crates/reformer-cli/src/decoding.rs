@@ -1,0 +1,25 @@
+//! In which numbers to decode, and what LSH layers attend to: from the flags to what the model takes.
+
+use reformer::model::{DecodeOptions, Kind, Model, Packed, Storage};
+use reformer::tensor::Precision;
+
+use crate::args::{AttentionChoice, DecodingArgs};
+
+/// The weights packed as asked, and rounded alike in the model itself.
+pub(crate) fn pack(model: &mut Model, weights: Precision) -> Option<Packed> {
+    (weights == Precision::Bf16).then(|| model.pack_bf16())
+}
+
+/// What LSH layers compute instead, if anything.
+pub(crate) fn attention(choice: AttentionChoice) -> Option<Kind> {
+    (choice == AttentionChoice::Full).then_some(Kind::Full)
+}
+
+/// How decode states remember, and what they attend to.
+pub(crate) fn options(decoding: DecodingArgs) -> DecodeOptions {
+    let storage = match decoding.cache {
+        Precision::F32 => Storage::F32,
+        Precision::Bf16 => Storage::Bf16,
+    };
+    DecodeOptions { storage, attention: attention(decoding.attention), ..DecodeOptions::default() }
+}

@@ -1,0 +1,25 @@
+//! What the program computes with: threads as asked or as there are cores, and a clock in seconds.
+
+use std::time::Instant;
+
+use anyhow::Context;
+use reformer::tensor::Cpu;
+
+use crate::args::Global;
+
+/// The threads to compute with.
+pub(crate) fn threads(global: &Global) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    global.threads.map_or_else(cores, usize::from)
+}
+
+/// Threads and workspace.
+pub(crate) fn cpu(global: &Global) -> anyhow::Result<Cpu> {
+    Cpu::new(threads(global)).context("cannot start the threads")
+}
+
+/// A clock in seconds.
+pub(crate) fn clock() -> impl Fn() -> f64 {
+    let start = Instant::now();
+    move || start.elapsed().as_secs_f64()
+}
