@@ -19,7 +19,7 @@
 //! evaluated), so the training state never has to be rewritten.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use reformer_model::Model;
@@ -283,14 +283,9 @@ pub fn resolve_checkpoint(dir: &Path) -> Result<PathBuf, TrainError> {
     found.ok_or_else(|| TrainError::NoCheckpoint(dir.to_owned()))
 }
 
-/// Writes a file beside its place, syncs it and renames it there.
+/// Puts a file at its place whole or not at all.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let unfinished = path.with_file_name(format!("{HIDDEN}{name}"));
-    let written = File::create(&unfinished)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&unfinished, path));
-    written.map_err(|error| TrainError::Save {
+    reformer_files::replace(path, bytes).map_err(|error| TrainError::Save {
         path: path.to_owned(),
         problem: error.to_string(),
         kept: None,

@@ -12,6 +12,7 @@
 //! | [`model`] | the Reformer language model and Hugging Face directories |
 //! | [`text`] | bytes or BPE, chat templates, dialogue corpora |
 //! | [`train`] | recipes, packing, optimizers, checkpoints, evaluation |
+//! | [`files`] | files written whole or not at all, and read only where they are files |
 //! | [`generate`] | sampling, streaming, conversations |
 //!
 //! The examples of this crate are small and complete: `train_tiny` trains and evaluates, `chat_loop` talks,
@@ -20,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub use reformer_attention as attention;
+pub use reformer_files as files;
 pub use reformer_generate as generate;
 pub use reformer_lsh as lsh;
 pub use reformer_model as model;

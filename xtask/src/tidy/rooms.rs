@@ -13,13 +13,15 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
     ("reformer-lsh", &["reformer-tensor"]),
     ("reformer-attention", &["reformer-tensor", "reformer-lsh"]),
     ("reformer-reversible", &["reformer-tensor"]),
-    ("reformer-model", &["reformer-tensor", "reformer-lsh", "reformer-attention", "reformer-reversible"]),
-    ("reformer-text", &[]),
-    ("reformer-train", &["reformer-tensor", "reformer-lsh", "reformer-model", "reformer-text"]),
+    ("reformer-model", &["reformer-files", "reformer-tensor", "reformer-lsh", "reformer-attention", "reformer-reversible"]),
+    ("reformer-files", &[]),
+    ("reformer-text", &["reformer-files"]),
+    ("reformer-train", &["reformer-files", "reformer-tensor", "reformer-lsh", "reformer-model", "reformer-text"]),
     ("reformer-generate", &["reformer-tensor", "reformer-model", "reformer-text"]),
     (
         "reformer",
         &[
+            "reformer-files",
             "reformer-tensor",
             "reformer-lsh",
             "reformer-attention",

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::Path;
 
 use safetensors::{Dtype, View};
@@ -62,16 +61,5 @@ pub(super) fn parameters(dir: &Path, config: &Config, parameters: &Parameters) -
 
 /// Puts `bytes` at `path` whole or not at all.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let fault = |source| ModelError::io(path, "write", source);
-    let dir = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".writing-");
-    // Temporary files are private by default; a checkpoint is an ordinary file under the user's umask.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(dir).map_err(fault)?;
-    file.write_all(bytes).map_err(fault)?;
-    file.as_file().sync_all().map_err(fault)?;
-    file.persist(path).map_err(|e| fault(e.error))?;
-    Ok(())
+    reformer_files::replace(path, bytes).map_err(|source| ModelError::io(path, "write", source))
 }
