@@ -62,8 +62,8 @@ pub(crate) fn open(dir: &Path, global: &Global, terminal: Terminal) -> anyhow::R
 }
 
 impl OpenModel {
-    /// Whether the tokenizer says how a conversation is written, so that one can be put to the model.
+    /// Whether a conversation can be put to the model.
     pub(crate) fn chats(&self) -> bool {
-        self.tokenizer.has_marks() || self.tokenizer.template().is_some()
+        self.tokenizer.can_chat()
     }
 }

@@ -161,7 +161,7 @@ impl<'a> ChatSession<'a> {
             log_probs: None,
         };
         // In the course's plain text the reply begins with the space after ` Person 2:`, which is no part of it.
-        let mut begun = form == Form::Marks;
+        let mut begun = form != Form::Course;
         let mut trimming = |piece: &str| {
             let shown = if begun { piece } else { piece.trim_start() };
             begun |= !shown.is_empty();
@@ -204,7 +204,8 @@ impl<'a> ChatSession<'a> {
         let chat = tokenizer.encode_chat(turns, tokenizer.form(), true)?;
         // Dialogues are trained one after another, each after the `<|end|>` of the one before: the first one too. A
         // foreign template says itself how a conversation begins.
-        let opening = tokenizer.end_token().filter(|_| tokenizer.has_marks());
+        let templated = tokenizer.form() == Form::Template;
+        let opening = tokenizer.end_token().filter(|_| tokenizer.has_marks() && !templated);
         Ok(opening.into_iter().chain(chat).collect())
     }
 }

@@ -56,12 +56,12 @@ impl Conversation {
 
     /// Adds a turn.
     pub fn push(&mut self, role: Role, text: impl Into<String>) {
-        self.turns.push(Turn { role, text: text.into() });
+        self.turns.push(Turn::new(role, text));
     }
 
     /// The system prompt, if any, and the turns from `first` on: what a template renders.
     pub fn messages_from(&self, first: usize) -> Vec<Turn> {
-        let system = self.system.iter().map(|text| Turn { role: Role::System, text: text.clone() });
+        let system = self.system.iter().map(Turn::system);
         system.chain(self.turns[first.min(self.turns.len())..].iter().cloned()).collect()
     }
 

@@ -183,6 +183,7 @@ impl<'a> Generator<'a> {
         let Request { stop_tokens, first_draw, log_probs, .. } = *request;
         let mut sequence = Sequence::new(self.tokenizer, sampling, stop_tokens, first_draw, log_probs)?;
         let prompt = fit(self.decoder.model(), request.prompt, request.policy)?;
+        sequence.follow(self.tokenizer, prompt);
         sequence.dropped_tokens = request.prompt.len() - prompt.len();
         sequence.stats.prompt_tokens = prompt.len();
         if sampling.max_tokens == 0 {

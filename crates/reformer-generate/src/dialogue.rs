@@ -124,6 +124,8 @@ impl Generator<'_> {
                 let chat = tokenizer.encode_chat(turns, form, false)?;
                 Ok(tokenizer.end_token().into_iter().chain(chat).chain([mark]).collect())
             }
+            // A template opens the assistant's turns only, and a text has none.
+            Form::Template | Form::Text => Err(GenerateError::OneSided),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! From tokens to text that may be shown: whole characters only, and nothing of a stop string.
 //!
 //! ```text
-//! bytes of a token → StreamDecoder (whole characters) → StopStrings (nothing that may become one) → text
+//! token → TokenStream (its characters, as far as they are whole) → StopStrings (nothing that may become one) → text
 //! ```
 //! All that is released, joined, is the text of the generation.
 
-use reformer_text::{StopStrings, StreamDecoder};
+use reformer_text::{StopStrings, TokenStream, Tokenizer};
 
 /// What a token released.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) struct Released {
 /// The text of one generation, as it comes.
 #[derive(Debug, Clone)]
 pub(crate) struct Emitter {
-    decoder: StreamDecoder,
+    stream: TokenStream,
     stops: StopStrings,
     text: String,
 }
@@ -27,14 +27,19 @@ pub(crate) struct Emitter {
 impl Emitter {
     pub(crate) fn new(stop: &[String]) -> Self {
         Self {
-            decoder: StreamDecoder::new(),
+            stream: TokenStream::new(),
             stops: StopStrings::new(stop.iter().cloned()),
             text: String::new(),
         }
     }
 
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Released {
-        let whole = self.decoder.push(bytes);
+    /// The text goes on from `prompt`.
+    pub(crate) fn follow(&mut self, tokenizer: &Tokenizer, prompt: &[u32]) {
+        self.stream = TokenStream::after(tokenizer, prompt);
+    }
+
+    pub(crate) fn push(&mut self, tokenizer: &Tokenizer, id: u32) -> Released {
+        let whole = self.stream.push(tokenizer, id);
         let released = self.stops.push(&whole);
         self.text.push_str(&released.text);
         Released { text: released.text, stopped: released.stop.is_some() }
@@ -45,7 +50,7 @@ impl Emitter {
         if self.stops.stopped() {
             return String::new();
         }
-        let tail = self.decoder.flush();
+        let tail = self.stream.flush();
         let mut rest = self.stops.push(&tail).text;
         rest.push_str(&self.stops.flush());
         self.text.push_str(&rest);
@@ -62,15 +67,21 @@ impl Emitter {
 mod tests {
     use super::*;
 
-    /// What was released, piece by piece, the whole text, and whether a stop string was met.
-    fn emit(tokens: &[&[u8]], stop: &[&str]) -> (Vec<String>, String, bool) {
+    /// What was released, piece by piece, the whole text, and whether a stop string was met. Every token of the byte
+    /// tokenizer is one byte; what the bytes of a piece release is joined.
+    fn emit(pieces: &[&[u8]], stop: &[&str]) -> (Vec<String>, String, bool) {
+        let tokenizer = Tokenizer::bytes();
         let stop: Vec<String> = stop.iter().map(ToString::to_string).collect();
         let mut out = Emitter::new(&stop);
         let (mut seen, mut stopped) = (Vec::new(), false);
-        for bytes in tokens {
-            let released = out.push(bytes);
-            stopped |= released.stopped;
-            seen.push(released.text);
+        for bytes in pieces {
+            let mut text = String::new();
+            for &byte in *bytes {
+                let released = out.push(&tokenizer, u32::from(byte) + 2);
+                stopped |= released.stopped;
+                text.push_str(&released.text);
+            }
+            seen.push(text);
         }
         let rest = out.flush();
         if !rest.is_empty() {

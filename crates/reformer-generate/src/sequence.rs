@@ -101,6 +101,11 @@ impl Sequence {
         })
     }
 
+    /// Says what the text goes on from, which decides the space before its first word in some vocabularies.
+    pub(crate) fn follow(&mut self, tokenizer: &Tokenizer, prompt: &[u32]) {
+        self.emitter.follow(tokenizer, prompt);
+    }
+
     /// Draws a token from `logits`, which it may change; `history` is every token so far, prompt included.
     pub(crate) fn advance(
         &mut self,
@@ -117,7 +122,7 @@ impl Sequence {
         let log_probs = model.map(|(n, logits)| LogProbs::new(&logits, id, n));
         self.log_probs.extend(log_probs.clone());
         self.ids.push(id);
-        let released = self.emitter.push(&tokenizer.token_bytes(id));
+        let released = self.emitter.push(tokenizer, id);
         let over = if released.stopped {
             Some(Finish::Stop)
         } else {

@@ -50,12 +50,19 @@ pub struct Turn {
     /// What is said, as in the file.
     #[serde(rename = "content")]
     pub text: String,
+    /// Whether a model may learn to say this: false where a file gives the turn the weight 0.
+    #[serde(skip, default = "yes")]
+    pub learned: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Turn {
     /// A turn of `role` that says `text`.
     pub fn new(role: Role, text: impl Into<String>) -> Self {
-        Self { role, text: text.into() }
+        Self { role, text: text.into(), learned: true }
     }
 
     /// A turn of the person.
@@ -83,12 +90,19 @@ pub struct Dialogue {
     pub domains: Vec<String>,
     /// The turns, at least one when it comes from a reader.
     pub turns: Vec<Turn>,
+    /// Nobody speaks: this is a text, one turn that is written without a mark or a name before it.
+    pub document: bool,
 }
 
 impl Dialogue {
     /// A dialogue without domains.
     pub fn new(id: impl Into<String>, turns: Vec<Turn>) -> Self {
-        Self { id: id.into(), domains: Vec::new(), turns }
+        Self { id: id.into(), domains: Vec::new(), turns, document: false }
+    }
+
+    /// A text without speakers. It is the model's to learn, so its one turn is the assistant's.
+    pub fn of_text(id: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { document: true, ..Self::new(id, vec![Turn::assistant(text)]) }
     }
 
     /// UTF-8 bytes of the turns' texts, marks and names not counted.
@@ -97,7 +111,16 @@ impl Dialogue {
     }
 }
 
+/// Whether a corpus is plain text: there is something, and nobody speaks in any of it.
+///
+/// A model of such a corpus continues texts and does not chat; [`Form::Text`] records it.
+pub fn is_plain_text(dialogues: &[Dialogue]) -> bool {
+    !dialogues.is_empty() && dialogues.iter().all(|dialogue| dialogue.document)
+}
+
 /// How the turns of a dialogue are joined to one token sequence.
+///
+/// Whatever the form, a [document](Dialogue::document) is its text and nothing before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
@@ -106,23 +129,33 @@ pub enum Form {
     Marks,
     /// The course's plain text: ` Person 1: … Person 2: …`, joined without anything between or after.
     Course,
+    /// Texts without speakers, each ended by `<|end|>`: a model that learned this continues texts and cannot chat.
+    /// Turns, if there are some, are joined by line ends.
+    Text,
+    /// A stranger's chat template writes all of it, the marks between turns included.
+    Template,
 }
 
 impl Form {
-    /// What stands before a turn's text. In the course's form an instruction has no name, only a space.
+    /// What stands before a turn's text. In the course's form an instruction has no name, only a space. Texts have
+    /// nothing, and what a template writes only the template knows.
     pub fn opening(self, role: Role) -> &'static str {
         match (self, role) {
             (Self::Marks, role) => role.mark(),
             (Self::Course, Role::User) => " Person 1: ",
             (Self::Course, Role::Assistant) => " Person 2: ",
             (Self::Course, Role::System) => " ",
+            (Self::Text | Self::Template, _) => "",
         }
     }
 
-    /// The dialogue as text, special tokens spelled out: what [`crate::Tokenizer::encode_dialogue`] encodes.
+    /// The turns as text, special tokens spelled out: what [`crate::Tokenizer::encode_dialogue`] encodes in the forms
+    /// other than [`Form::Template`].
     pub fn render(self, turns: &[Turn]) -> String {
+        let between = if self == Self::Text { "\n" } else { "" };
         let mut text = String::new();
-        for turn in turns {
+        for (at, turn) in turns.iter().enumerate() {
+            text.push_str(if at > 0 { between } else { "" });
             text.push_str(self.opening(turn.role));
             text.push_str(&turn.text);
         }

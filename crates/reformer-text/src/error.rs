@@ -127,6 +127,9 @@ pub enum TextError {
         /// Special tokens among them.
         specials: usize,
     },
+    /// Somebody asked to stop.
+    #[error("stopped while the tokenizer was being trained; nothing was written")]
+    Stopped,
     /// A BPE cannot be trained on nothing.
     #[error("no text to train a tokenizer on: every text of the corpus is empty")]
     NothingToTrainOn,

@@ -38,8 +38,8 @@ pub use corpus::{
     CorpusFormat, Split, parse_dialogues, read_dialogues, read_split, write_dialogues, write_lines,
 };
 pub use describe::{Percentiles, Summary, TextCounts};
-pub use dialogue::{Dialogue, Form, Role, Turn};
+pub use dialogue::{Dialogue, Form, Role, Turn, is_plain_text};
 pub use error::TextError;
 pub use stop_strings::{Released, StopStrings};
 pub use stream_decoder::StreamDecoder;
-pub use tokenizer::{END, Encoded, PAD, Tokenizer};
+pub use tokenizer::{END, Encoded, PAD, TokenStream, Tokenizer};

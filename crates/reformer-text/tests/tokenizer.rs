@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use reformer_text::{ChatTemplate, Dialogue, Form, Role, StreamDecoder, TextError, Tokenizer, Turn, demo};
+use reformer_text::{
+    ChatTemplate, Dialogue, Form, Role, TextError, TokenStream, Tokenizer, Turn, demo, is_plain_text,
+};
 
 fn corpus() -> Vec<String> {
     let dialogues = demo::dialogues(3, 60);
@@ -44,6 +46,105 @@ fn saved_files(tokenizer: &Tokenizer) -> (tempfile::TempDir, Vec<String>) {
     (directory, names)
 }
 
+#[test]
+fn a_document_is_its_text_without_a_speaker() {
+    for tokenizer in both() {
+        let document = Dialogue::of_text("d", "ten bytes!");
+        let ids = tokenizer.encode("ten bytes!").unwrap();
+        let end = tokenizer.end_token().unwrap();
+        for form in [Form::Marks, Form::Course, Form::Text] {
+            let encoded = tokenizer.encode_dialogue(&document, form).unwrap();
+            let ended = if form == Form::Course { ids.clone() } else { [&ids[..], &[end]].concat() };
+            assert_eq!(encoded.ids, ended, "{form:?}");
+            assert!(encoded.roles.iter().all(|role| *role == Role::Assistant));
+            assert_eq!((encoded.text_bytes, encoded.unknown), (10, 0));
+        }
+    }
+    let mut tokenizer = Tokenizer::bytes();
+    assert!(tokenizer.can_chat());
+    tokenizer.set_form(Form::Text);
+    assert!(!tokenizer.can_chat());
+    let (directory, _) = saved_files(&tokenizer);
+    assert_eq!(Tokenizer::load(directory.path()).unwrap().form(), Form::Text);
+    assert!(is_plain_text(&[Dialogue::of_text("a", "x")]));
+    assert!(!is_plain_text(&[Dialogue::of_text("a", "x"), Dialogue::new("b", talk())]));
+    assert!(!is_plain_text(&[]));
+}
+
+#[test]
+fn a_turn_of_weight_zero_is_read_and_not_learned() {
+    let mut turns = vec![Turn::user("a"), Turn::assistant("b"), Turn::assistant("c")];
+    turns[1].learned = false;
+    let encoded = Tokenizer::bytes().encode_dialogue(&Dialogue::new("d", turns), Form::Marks).unwrap();
+    assert_eq!(encoded.ids, [259, 99, 260, 100, 260, 101, 1]);
+    // The mark after "b" ends "b".
+    assert_eq!(encoded.learned, [true, true, true, false, false, true, true]);
+}
+
+/// What stands at every cut that a text of this length needs: spaces, ends of lines, emoji, long words, contractions.
+fn awkward(unit: &str, length: usize) -> String {
+    let mut text = String::new();
+    for number in 0.. {
+        if text.len() > length {
+            break;
+        }
+        text.push_str(unit);
+        text.push_str(&number.to_string());
+    }
+    text
+}
+
+#[test]
+fn a_long_text_has_the_ids_that_it_has_whole() {
+    let ours = &both()[1];
+    let (folder, _) = saved_files(ours);
+    let json = std::fs::read_to_string(folder.path().join("tokenizer.json")).unwrap();
+    let whole = tokenizers::Tokenizer::from_bytes(json.as_bytes()).unwrap();
+    for unit in [
+        "I don't know, he'll say ",
+        "  two  spaces\n\n\tand tabs ",
+        "ACGT",
+        "🦀é",
+        "日本語。",
+        "   ",
+        "a.b,c;",
+        "\n",
+        " '",
+        "naïve café — “quoted” ",
+        "=====",
+        "x\u{301}y ",
+    ] {
+        let text = awkward(unit, 70_000);
+        let expected = whole.encode(text.as_str(), false).unwrap();
+        assert!(ours.encode(&text).unwrap() == expected.get_ids(), "{unit:?}");
+        // The ends of the tokens are right too: every token of the second turn is the assistant's.
+        let turns = vec![Turn::user(text.clone()), Turn::assistant("b")];
+        let course = ours.encode_dialogue(&Dialogue::new("d", turns), Form::Course).unwrap();
+        let users = course.roles.iter().filter(|role| **role == Role::User).count();
+        assert!(course.ids.len() - users <= 2 && users < course.ids.len(), "{unit:?}");
+    }
+}
+
+#[test]
+fn a_word_without_end_is_learned_and_encoded_in_pieces() {
+    // Merging takes the square of a word's length: a genome must not be one word.
+    let genome: String = (0..300_000_u32)
+        .map(|i| ['A', 'C', 'G', 'T'][(i.wrapping_mul(2_654_435_761) >> 13) as usize % 4])
+        .collect();
+    let tokenizer = Tokenizer::train_bpe([&genome], 300).unwrap();
+    assert_eq!(tokenizer.vocab_size(), 300);
+    let ids = tokenizer.encode(&genome).unwrap();
+    assert_eq!(tokenizer.decode(&ids), genome);
+    assert!(ids.len() < genome.len() / 2);
+}
+
+#[test]
+fn training_a_tokenizer_stops_when_it_is_asked_to() {
+    let stop = std::sync::atomic::AtomicBool::new(true);
+    let stopped = Tokenizer::train_bpe_until(corpus(), 400, &stop).unwrap_err();
+    assert!(matches!(stopped, TextError::Stopped), "{stopped}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -52,9 +153,8 @@ proptest! {
         for tokenizer in both() {
             let ids = tokenizer.encode(&text).unwrap();
             prop_assert_eq!(&tokenizer.decode(&ids), &text);
-            let mut stream = StreamDecoder::new();
-            let mut streamed: String =
-                ids.iter().map(|&id| stream.push(&tokenizer.token_bytes(id))).collect();
+            let mut stream = TokenStream::new();
+            let mut streamed: String = ids.iter().map(|&id| stream.push(tokenizer, id)).collect();
             streamed.push_str(&stream.flush());
             prop_assert_eq!(&streamed, &text);
             prop_assert!(ids.iter().all(|&id| (id as usize) < tokenizer.vocab_size()));
@@ -276,7 +376,7 @@ fn a_foreign_directory_loads_with_its_own_special_tokens_and_keeps_its_keys() {
     assert_eq!(tokenizer.token_bytes(3), b" table");
     assert_eq!((tokenizer.kind(), tokenizer.vocab_size()), ("WordLevel", 4));
     assert_eq!((tokenizer.end_token(), tokenizer.has_marks()), (Some(1), false));
-    assert_eq!(tokenizer.form(), Form::Course);
+    assert_eq!(tokenizer.form(), Form::Template);
     let turns = [Turn::user("a table")];
     assert_eq!(tokenizer.encode_chat(&turns, Form::Marks, true).unwrap(), [2, 3, 1]);
     let error = tokenizer.encode_dialogue(&Dialogue::new("d", turns.to_vec()), Form::Marks).unwrap_err();
@@ -329,7 +429,7 @@ fn broken_tokenizer_files_are_errors_that_name_the_file() {
         (
             "tokenizer_config.json",
             b"{\"tokenizer_class\":\"ReformerByteTokenizer\",\"chat_template\":\"{{ a\"}",
-            "chat template",
+            "chat_template",
         ),
     ] {
         let error = load(name, content);

@@ -130,13 +130,12 @@ mod tests {
     #[test]
     fn exact_layers_agree_both_ways_and_hashing_ones_where_buckets_fit_a_chunk() {
         let tokenizer = Tokenizer::bytes();
-        let dialogue = |i: usize| Dialogue {
-            id: i.to_string(),
-            domains: Vec::new(),
-            turns: vec![
+        let dialogue = |i: usize| {
+            let turns = vec![
                 Turn::new(Role::User, format!("train {i}?")),
                 Turn::new(Role::Assistant, "At noon, platform nine."),
-            ],
+            ];
+            Dialogue::new(i.to_string(), turns)
         };
         let dialogues: Vec<Dialogue> = (0..12).map(dialogue).collect();
         let fields = Fields {

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use reformer::generate::{ChatSession, ContextPolicy, Conversation, Generator};
+use reformer::text::Form;
 
 use crate::args::{ChatArgs, Global};
 use crate::exit::usage;
@@ -28,9 +29,12 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
     let mut opened = open_model::open(&args.model, global, terminal)?;
     if !opened.chats() {
         anyhow::bail!(
-            "{} is a completion model: its tokenizer has no role marks, so it cannot tell who speaks; \
-             continue a text with `reformer generate {} -p TEXT`",
+            "{} is a completion model: {}; continue a text with `reformer generate {} -p TEXT`",
             folder.display(),
+            match opened.tokenizer.form() {
+                Form::Text => "it learned plain text, in which nobody speaks",
+                _ => "its tokenizer has neither role marks nor a chat template, so it cannot tell who speaks",
+            },
             args.model.display()
         );
     }

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use reformer::model::memory::MemoryEstimate;
 use reformer::model::{Config, Parameters};
+use reformer::text::Form;
 use serde_json::{Value, json};
 
 use crate::args::{Global, InspectArgs};
@@ -109,7 +110,10 @@ fn as_json(
     if let Subject::Model(opened) = subject {
         let tokenizer = &opened.tokenizer;
         all["tokenizer"] = json!({
-            "kind": tokenizer.kind(), "vocab_size": tokenizer.vocab_size(), "chat": opened.chats()
+            "kind": tokenizer.kind(),
+            "vocab_size": tokenizer.vocab_size(),
+            "chat": opened.chats(),
+            "form": tokenizer.form(),
         });
         all["decode_bytes_per_token"] = opened.model.decode_state().bytes_per_token().into();
     }
@@ -151,7 +155,13 @@ fn as_text(subject: &Subject, tensors: bool, memory: Option<(usize, MemoryEstima
     ];
     match subject {
         Subject::Model(opened) => {
-            let chat = if opened.chats() { "chat" } else { "completion only" };
+            let chat = match (opened.chats(), opened.tokenizer.form()) {
+                (false, Form::Text) => "completion only (learned plain text)",
+                (false, _) => "completion only",
+                (true, Form::Template) => "chat by its own template",
+                (true, Form::Course) => "chat as Person 1 and Person 2",
+                (true, _) => "chat by role marks",
+            };
             let (kind, size) = (opened.tokenizer.kind(), count(opened.tokenizer.vocab_size()));
             rows.push(("tokenizer", format!("{kind}, {size} tokens, {chat}")));
             let remembered = number::bytes(opened.model.decode_state().bytes_per_token());

@@ -134,6 +134,7 @@ impl Worker {
         let made = fit(&self.model, &job.prompt, job.policy).and_then(|prompt| {
             let (stops, draw) = (&job.stop_tokens, job.first_draw);
             let mut sequence = Sequence::new(&self.tokenizer, &job.sampling, stops, draw, job.log_probs)?;
+            sequence.follow(&self.tokenizer, prompt);
             sequence.dropped_tokens = job.prompt.len() - prompt.len();
             sequence.stats.prompt_tokens = prompt.len();
             Ok((sequence, prompt.to_vec()))

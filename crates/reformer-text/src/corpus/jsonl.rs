@@ -76,7 +76,8 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Dialogue>, TextError>
             })?;
             Ok(Turn::new(role, turn.text))
         });
-        Ok(Dialogue { id: own.unwrap_or(id), domains, turns: turns.collect::<Result<_, String>>()? })
+        let turns = turns.collect::<Result<_, String>>()?;
+        Ok(Dialogue { domains, ..Dialogue::new(own.unwrap_or(id), turns) })
     })
 }
 

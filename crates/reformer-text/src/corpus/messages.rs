@@ -51,11 +51,8 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Dialogue>, TextError>
         }
         let turns = line.messages.into_iter().enumerate();
         let turns = turns.map(|(number, message)| turn_of(number + 1, message));
-        Ok(Dialogue {
-            id: line.id.unwrap_or(id),
-            domains: line.domains,
-            turns: turns.collect::<Result<_, String>>()?,
-        })
+        let turns = turns.collect::<Result<_, String>>()?;
+        Ok(Dialogue { domains: line.domains, ..Dialogue::new(line.id.unwrap_or(id), turns) })
     })
 }
 

@@ -74,7 +74,8 @@ impl<'de> Deserialize<'de> for Corpus {
                         let role = if at % 2 == 0 { Role::User } else { Role::Assistant };
                         Turn::new(role, turn.text)
                     });
-                    dialogues.push(Dialogue { turns: turns.collect(), domains: entry.goal.0, id });
+                    let turns = turns.collect();
+                    dialogues.push(Dialogue { domains: entry.goal.0, ..Dialogue::new(id, turns) });
                 }
                 Ok(dialogues)
             }

@@ -25,7 +25,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Vec<Dialogue> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let first = text.lines().find(|line| !line.trim().is_empty());
     if first.and_then(named).is_none() {
-        return vec![Dialogue::new(name, vec![Turn::assistant(text)])];
+        return vec![Dialogue::of_text(name, text)];
     }
     let mut dialogues = Vec::new();
     let mut turns: Vec<Turn> = Vec::new();

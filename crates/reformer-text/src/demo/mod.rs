@@ -68,7 +68,7 @@ fn dialogue(seed: u64, number: usize) -> Dialogue {
         }
     }
     close(&mut scene);
-    Dialogue { id: format!("demo-{seed}-{number}"), domains, turns: scene.turns }
+    Dialogue { domains, ..Dialogue::new(format!("demo-{seed}-{number}"), scene.turns) }
 }
 
 fn open(scene: &mut Scene) {

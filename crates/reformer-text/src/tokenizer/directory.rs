@@ -14,10 +14,30 @@ use super::{END, Kind, PAD, Tokenizer, bytes};
 use crate::{ChatTemplate, Form, Role, TextError};
 
 const BYTE_CLASS: &str = "ReformerByteTokenizer";
+/// Bytes of a tokenizer's file at most; the largest in use have some 30 MB.
+const LIMIT: u64 = 1 << 28;
 
 impl Tokenizer {
     /// The tokenizer of a model directory.
     pub fn load(directory: &Path) -> Result<Self, TextError> {
+        Self::of_files(directory).map_err(|error| match error {
+            TextError::Template { reason } => TextError::NoTokenizer {
+                path: directory.join("tokenizer_config.json"),
+                problem: format!(
+                    "its chat_template (or chat_template.jinja beside it) cannot be used: {reason}"
+                ),
+                advice: "expected a Jinja template as Hugging Face has them; correct it or take it out",
+            },
+            TextError::NoTokenizer { path, problem, advice }
+                if path == Path::new("tokenizer_config.json") =>
+            {
+                TextError::NoTokenizer { path: directory.join(path), problem, advice }
+            }
+            other => other,
+        })
+    }
+
+    fn of_files(directory: &Path) -> Result<Self, TextError> {
         let config = match read(&directory.join("tokenizer_config.json"))? {
             Some(text) => parse_object(&directory.join("tokenizer_config.json"), &text)?,
             None => Map::new(),
@@ -47,7 +67,14 @@ impl Tokenizer {
         if tokenizer.config.get("chat_template").is_none()
             && let Some(source) = read(&directory.join("chat_template.jinja"))?
         {
-            tokenizer.template = Some(ChatTemplate::parse(source)?);
+            tokenizer.set_foreign_template(ChatTemplate::parse(source)?);
+        }
+        if tokenizer.form == Form::Template && tokenizer.template.is_none() {
+            return Err(TextError::NoTokenizer {
+                path: directory.join("tokenizer_config.json"),
+                problem: "dialogue_form is \"template\" and there is no chat_template".to_owned(),
+                advice: "put the template back, as `chat_template` or in chat_template.jinja",
+            });
         }
         Ok(tokenizer)
     }
@@ -56,7 +83,7 @@ impl Tokenizer {
     pub fn save(&self, directory: &Path) -> Result<(), TextError> {
         let write = |name: &str, text: &str| {
             let path = directory.join(name);
-            std::fs::write(&path, text).map_err(|e| TextError::io("write", &path, e))
+            reformer_files::replace(&path, text.as_bytes()).map_err(|e| TextError::io("write", &path, e))
         };
         if let Kind::HuggingFace(inner) = &self.kind {
             write("tokenizer.json", inner.json())?;
@@ -130,27 +157,39 @@ impl Tokenizer {
             _ => None,
         };
         if let Some(source) = source {
-            let mut template = ChatTemplate::parse(source)?;
-            for key in ["bos_token", "eos_token", "pad_token", "unk_token"] {
-                if let Some(token) = token_of(&self.config, key) {
-                    template = template.with_token(key, token);
-                }
-            }
-            self.template = Some(template);
+            self.set_foreign_template(ChatTemplate::parse(source)?);
         }
         match self.config.get("dialogue_form").and_then(Value::as_str) {
             Some("marks") => self.form = Form::Marks,
             Some("course") => self.form = Form::Course,
+            Some("text") => self.form = Form::Text,
+            Some("template") => self.form = Form::Template,
             Some(other) => {
                 return Err(TextError::NoTokenizer {
                     path: "tokenizer_config.json".into(),
-                    problem: format!("dialogue_form is \"{other}\", expected \"marks\" or \"course\""),
+                    problem: format!(
+                        "dialogue_form is \"{other}\", expected \"marks\", \"course\", \"text\" or \"template\""
+                    ),
                     advice: "correct the key or remove it",
                 });
             }
             None => {}
         }
         Ok(())
+    }
+
+    /// Takes a template from the directory. A model whose files do not say how we trained it (`dialogue_form`) was
+    /// trained by its template.
+    fn set_foreign_template(&mut self, mut template: ChatTemplate) {
+        for key in ["bos_token", "eos_token", "pad_token", "unk_token"] {
+            if let Some(token) = token_of(&self.config, key) {
+                template = template.with_token(key, token);
+            }
+        }
+        self.template = Some(template);
+        if self.config.get("dialogue_form").is_none() {
+            self.form = Form::Template;
+        }
     }
 
     fn written_config(&self) -> Map<String, Value> {
@@ -194,7 +233,7 @@ fn token_of<'a>(config: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
 
 /// The file's text, or none if there is no such file.
 fn read(path: &Path) -> Result<Option<String>, TextError> {
-    match std::fs::read(path) {
+    match reformer_files::read(path, LIMIT) {
         Ok(bytes) => crate::corpus::utf8(path, bytes).map(Some),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(TextError::io("read", path, error)),

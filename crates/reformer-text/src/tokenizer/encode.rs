@@ -1,48 +1,95 @@
 //! Dialogues and chats as ids.
 //!
 //! ```text
-//! marks    <|user|> text <|assistant|> text … <|end|>
-//! course   " Person 1: text Person 2: text …"            one string, encoded whole
+//! marks     <|user|> text <|assistant|> text … <|end|>
+//! course    " Person 1: text Person 2: text …"            one string, encoded whole
+//! text      text <|end|>                                  turns, if there are some, joined by line ends
+//! template  whatever the chat template writes
 //! ```
+//!
+//! A document is its text, and in the forms that end a dialogue its `<|end|>`.
 //!
 //! **Whose token is it?** Every token has a role, which loss weights go by. A text's tokens are its speaker's.
 //! What stands *between* two turns (a mark, ` Person 2:`, the final `<|end|>`) belongs to the turn that it
 //! ends: whoever speaks decides when to stop, so a model trained on the assistant's tokens alone learns to
 //! hand over, and does not learn to open turns that a prompt opens for it. The first mark belongs to its own
-//! turn. A token of the course's form that reaches over a border belongs to the turn of its last byte.
+//! turn. A token of the course's form that reaches over a border belongs to the turn of its last byte. What a template
+//! writes up to where a reply begins belongs to whoever spoke before.
 
 use super::{Kind, Tokenizer, bytes};
 use crate::{ChatTemplate, Dialogue, Form, Role, TextError, Turn};
 
 /// A dialogue as ids.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Encoded {
     /// The tokens.
     pub ids: Vec<u32>,
     /// Whose token each is; as long as `ids`.
     pub roles: Vec<Role>,
+    /// Whether a model may learn each, see [`Turn::learned`]; as long as `ids`.
+    pub learned: Vec<bool>,
     /// UTF-8 bytes of the turns' texts alone: what bits per byte are counted over.
     pub text_bytes: usize,
+    /// Tokens that stand for text which the vocabulary cannot write. Where there are many, bits per byte mean little:
+    /// such a token is easy to guess and says nothing of what it stands for.
+    pub unknown: usize,
+}
+
+/// Who speaks, and whether it is to be learned.
+type Speaker = (Role, bool);
+
+fn speaker(turn: &Turn) -> Speaker {
+    (turn.role, turn.learned)
+}
+
+impl Encoded {
+    fn push(&mut self, id: u32, (role, learned): Speaker) {
+        self.ids.push(id);
+        self.roles.push(role);
+        self.learned.push(learned);
+    }
+
+    fn extend(&mut self, ids: impl IntoIterator<Item = u32>, speaker: Speaker) {
+        ids.into_iter().for_each(|id| self.push(id, speaker));
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.ids.truncate(len);
+        self.roles.truncate(len);
+        self.learned.truncate(len);
+    }
 }
 
 impl Tokenizer {
     /// A whole dialogue as ids, with a role for every token.
     pub fn encode_dialogue(&self, dialogue: &Dialogue, form: Form) -> Result<Encoded, TextError> {
-        let (ids, roles) = match form {
-            Form::Marks => self.encode_marks(&dialogue.turns)?,
-            Form::Course => self.encode_course(&dialogue.turns)?,
+        let turns = dialogue.turns.as_slice();
+        let mut encoded = match form {
+            _ if dialogue.document => self.encode_joined(turns, Form::Text)?,
+            Form::Marks => self.encode_marks(turns)?,
+            Form::Course | Form::Text => self.encode_joined(turns, form)?,
+            Form::Template => self.encode_by_template(turns)?,
         };
-        Ok(Encoded { ids, roles, text_bytes: dialogue.text_bytes() })
+        if matches!(form, Form::Marks | Form::Text) {
+            let end = self.end.ok_or(TextError::NoMark { token: super::END })?;
+            let last = turns.last().map_or((Role::Assistant, true), speaker);
+            encoded.push(end, last);
+        }
+        encoded.text_bytes = dialogue.text_bytes();
+        if let Some(unknown) = self.unknown_token() {
+            encoded.unknown = encoded.ids.iter().filter(|id| **id == unknown).count();
+        }
+        Ok(encoded)
     }
 
     /// A conversation as a prompt. With `open_reply` it ends where the assistant's next turn begins, else
     /// after the last turn's text.
     ///
-    /// The form with marks goes through the chat template. The texts of turns are encoded as plain text
-    /// even where they spell a special token; what the template itself writes is parsed for them.
+    /// The forms with marks and of a template go through the chat template. The texts of turns are encoded as plain
+    /// text even where they spell a special token; what the template itself writes is parsed for them.
     pub fn encode_chat(&self, turns: &[Turn], form: Form, open_reply: bool) -> Result<Vec<u32>, TextError> {
         match form {
-            Form::Marks => {
+            Form::Marks | Form::Template => {
                 let fallback;
                 let template = if let Some(template) = &self.template {
                     template
@@ -60,6 +107,7 @@ impl Tokenizer {
                 }
                 self.encode(&text)
             }
+            Form::Text => self.encode(&form.render(turns)),
         }
     }
 
@@ -70,57 +118,79 @@ impl Tokenizer {
         }
     }
 
-    fn encode_marks(&self, turns: &[Turn]) -> Result<(Vec<u32>, Vec<Role>), TextError> {
+    fn encode_marks(&self, turns: &[Turn]) -> Result<Encoded, TextError> {
         self.require_marks()?;
-        let (mut ids, mut roles) = (Vec::new(), Vec::new());
-        let mut speaker = turns.first().map_or(Role::Assistant, |turn| turn.role);
+        let mut encoded = Encoded::default();
+        let mut before = turns.first().map_or((Role::Assistant, true), speaker);
         for turn in turns {
-            ids.extend(self.role_token(turn.role));
-            roles.push(speaker);
-            speaker = turn.role;
-            ids.extend(self.encode(&turn.text)?);
-            roles.resize(ids.len(), speaker);
+            encoded.extend(self.role_token(turn.role), before);
+            before = speaker(turn);
+            self.each_token(&turn.text, |id, _| encoded.push(id, before))?;
         }
-        let end = self.end.ok_or(TextError::NoMark { token: super::END })?;
-        ids.push(end);
-        roles.push(speaker);
-        Ok((ids, roles))
+        Ok(encoded)
     }
 
-    fn encode_course(&self, turns: &[Turn]) -> Result<(Vec<u32>, Vec<Role>), TextError> {
-        // Spans as (end byte, role), in order; the space after ` Person 2:` is the first thing that the new
+    /// The forms that are one string.
+    fn encode_joined(&self, turns: &[Turn], form: Form) -> Result<Encoded, TextError> {
+        // Spans as (end byte, speaker), in order; the space after ` Person 2:` is the first thing that the new
         // speaker says, because a prompt ends before it.
-        let mut text = String::new();
-        let mut spans: Vec<(usize, Role)> = Vec::new();
-        let mut speaker = turns.first().map_or(Role::Assistant, |turn| turn.role);
-        for turn in turns {
-            let opening = Form::Course.opening(turn.role);
-            spans.push((text.len() + opening.trim_end().len(), speaker));
-            speaker = turn.role;
-            text.push_str(opening);
-            text.push_str(&turn.text);
-            spans.push((text.len(), speaker));
+        let mut spans: Vec<(usize, Speaker)> = Vec::new();
+        let mut before = turns.first().map_or((Role::Assistant, true), speaker);
+        let mut end = 0;
+        let between = usize::from(form == Form::Text);
+        for (at, turn) in turns.iter().enumerate() {
+            end += if at > 0 { between } else { 0 };
+            let opening = form.opening(turn.role);
+            spans.push((end + opening.trim_end().len(), before));
+            before = speaker(turn);
+            end += opening.len() + turn.text.len();
+            spans.push((end, before));
         }
-        let tokens = match &self.kind {
-            Kind::Bytes => bytes::encode(&text).into_iter().zip(1..).collect(),
-            Kind::HuggingFace(inner) => inner.encode_with_ends(&text)?,
-        };
         let mut at = 0;
-        let mut ids = Vec::with_capacity(tokens.len());
-        let mut roles = Vec::with_capacity(tokens.len());
-        for (id, end) in tokens {
+        let mut encoded = Encoded::default();
+        let mut take = |id, end| {
             while at + 1 < spans.len() && spans[at].0 < end {
                 at += 1;
             }
-            ids.push(id);
-            roles.push(spans[at].1);
+            encoded.push(id, spans[at].1);
+        };
+        match turns {
+            // A book is not copied to be joined with nothing.
+            [only] if form == Form::Text => self.each_token(&only.text, take)?,
+            _ => self.each_token(&form.render(turns), &mut take)?,
         }
-        Ok((ids, roles))
+        Ok(encoded)
     }
 
-    /// Renders with the specials inside turns broken up by a character that no turn holds, splits at the
-    /// specials that are left, and takes the character out again: the template may trim, join or repeat
-    /// contents as it likes.
+    /// Renders the dialogue turn by turn: what a turn adds is its speaker's, but for what opens an assistant's reply.
+    fn encode_by_template(&self, turns: &[Turn]) -> Result<Encoded, TextError> {
+        let mut encoded = Encoded::default();
+        let mut before = turns.first().map_or((Role::Assistant, true), speaker);
+        for (at, turn) in turns.iter().enumerate() {
+            if turn.role == Role::Assistant && at > 0 {
+                let opened = self.encode_chat(&turns[..at], Form::Template, true)?;
+                lengthen(&mut encoded, &opened, before);
+            }
+            before = speaker(turn);
+            let written = self.encode_chat(&turns[..=at], Form::Template, false)?;
+            lengthen(&mut encoded, &written, before);
+        }
+        Ok(encoded)
+    }
+
+    fn each_token(&self, text: &str, mut take: impl FnMut(u32, usize)) -> Result<(), TextError> {
+        match &self.kind {
+            Kind::Bytes => {
+                bytes::encode(text).into_iter().zip(1..).for_each(|(id, end)| take(id, end));
+                Ok(())
+            }
+            Kind::HuggingFace(inner) => inner.each_token(text, take),
+        }
+    }
+
+    /// Renders with the first characters of specials inside turns replaced by characters that no turn holds, splits at
+    /// the specials that are left, and puts the characters back: the template may trim, join, cut or repeat contents
+    /// as it likes.
     fn encode_rendered(
         &self,
         template: &ChatTemplate,
@@ -128,24 +198,18 @@ impl Tokenizer {
         open_reply: bool,
     ) -> Result<Vec<u32>, TextError> {
         let specials = self.special_tokens();
-        let breaker = (0xF_0000..=0x10_FFFD)
+        let mut openers: Vec<char> = specials.iter().filter_map(|(name, _)| opener(name)).collect();
+        openers.sort_unstable();
+        openers.dedup();
+        let mut free = (0xF_0000..=0x10_FFFD)
             .filter_map(char::from_u32)
-            .find(|&c| !turns.iter().any(|turn| turn.text.contains(c)))
-            .ok_or_else(|| TextError::Template {
-                reason: "a turn holds every private-use character there is".to_owned(),
-            })?;
-        let openers: Vec<char> = specials.iter().filter_map(|s| s.0.chars().next()).collect();
+            .filter(|&c| !turns.iter().any(|turn| turn.text.contains(c)));
+        let stand_ins: Vec<(char, char)> = openers.into_iter().zip(&mut free).collect();
         let guarded: Vec<Turn> = turns
             .iter()
             .map(|turn| {
-                let mut text = String::with_capacity(turn.text.len());
-                for c in turn.text.chars() {
-                    text.push(c);
-                    if openers.contains(&c) {
-                        text.push(breaker);
-                    }
-                }
-                Turn::new(turn.role, text)
+                let guard = |c| stand_ins.iter().find(|(opener, _)| *opener == c).map_or(c, |found| found.1);
+                Turn::new(turn.role, turn.text.chars().map(guard).collect::<String>())
             })
             .collect();
         let rendered = template.render(&guarded, open_reply)?;
@@ -164,9 +228,7 @@ impl Tokenizer {
                 ids.push(*id);
                 rest = &rest[name.len()..];
             } else {
-                if c != breaker {
-                    plain.push(c);
-                }
+                plain.push(stand_ins.iter().find(|(_, mark)| *mark == c).map_or(c, |found| found.0));
                 rest = &rest[c.len_utf8()..];
             }
         }
@@ -187,4 +249,16 @@ impl Tokenizer {
                 .collect(),
         }
     }
+}
+
+/// The character by which a special token typed by a person is told from the template's. White space would be trimmed.
+fn opener(name: &str) -> Option<char> {
+    name.chars().find(|c| !c.is_whitespace())
+}
+
+/// Replaces `encoded` by `ids`; what they have in common keeps its speakers, the rest is `speaker`'s.
+fn lengthen(encoded: &mut Encoded, ids: &[u32], speaker: Speaker) {
+    let common = encoded.ids.iter().zip(ids).take_while(|(a, b)| a == b).count();
+    encoded.truncate(common);
+    encoded.extend(ids[common..].iter().copied(), speaker);
 }

@@ -21,11 +21,15 @@ mod bytes;
 mod directory;
 mod encode;
 mod hugging_face;
+mod pieces;
+mod stream;
 mod train;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 
 pub use encode::Encoded;
+pub use stream::TokenStream;
 
 use self::hugging_face::HuggingFace;
 use crate::{ChatTemplate, Form, Role, TextError};
@@ -77,11 +81,20 @@ impl Tokenizer {
     ///
     /// The same texts in the same order give the same `tokenizer.json`. A small corpus may run out of
     /// pairs that occur twice before the vocabulary is full; [`Self::vocab_size`] tells.
-    pub fn train_bpe<S: AsRef<str>>(
+    pub fn train_bpe<S: AsRef<str> + Sync>(
         texts: impl IntoIterator<Item = S>,
         vocab_size: usize,
     ) -> Result<Self, TextError> {
-        let json = train::byte_level_bpe(texts, vocab_size)?;
+        Self::train_bpe_until(texts, vocab_size, &AtomicBool::new(false))
+    }
+
+    /// The same, given up with [`TextError::Stopped`] soon after `stop` is raised.
+    pub fn train_bpe_until<S: AsRef<str> + Sync>(
+        texts: impl IntoIterator<Item = S>,
+        vocab_size: usize,
+        stop: &AtomicBool,
+    ) -> Result<Self, TextError> {
+        let json = train::byte_level_bpe(texts, vocab_size, stop)?;
         let mut tokenizer = Self::from_json(json, serde_json::Map::new())?;
         tokenizer.template = Some(ChatTemplate::marks());
         Ok(tokenizer)
@@ -107,8 +120,8 @@ impl Tokenizer {
         }
     }
 
-    /// The bytes that `id` stands for; none for special tokens and ids beyond the vocabulary. Feed them to
-    /// a [`crate::StreamDecoder`].
+    /// The bytes that `id` stands for on its own; none for special tokens and ids beyond the vocabulary. A text that is
+    /// generated needs a [`TokenStream`]: in some vocabularies a token's text depends on the tokens before it.
     pub fn token_bytes(&self, id: u32) -> Vec<u8> {
         match &self.kind {
             Kind::Bytes => bytes::of_id(id).into_iter().collect(),
@@ -167,6 +180,20 @@ impl Tokenizer {
         self.pad
     }
 
+    /// The token that stands for text which the vocabulary cannot write; byte tokenizers need none.
+    pub fn unknown_token(&self) -> Option<u32> {
+        match &self.kind {
+            Kind::Bytes => None,
+            Kind::HuggingFace(inner) => inner.unknown(),
+        }
+    }
+
+    /// Whether a conversation can be put to a model of this tokenizer: it says how one is written, and the model did
+    /// not learn plain text.
+    pub fn can_chat(&self) -> bool {
+        self.form != Form::Text && (self.has_marks() || self.template.is_some())
+    }
+
     /// Whether all three roles have a mark.
     pub fn has_marks(&self) -> bool {
         Role::ALL.iter().all(|role| self.marks.contains_key(role))
@@ -200,16 +227,17 @@ impl Tokenizer {
         self.template = Some(template);
     }
 
-    /// The tokens that end a reply: the end of the dialogue, and in the form with marks any role's mark.
+    /// The tokens that end a reply: the end of the dialogue, and where turns are marked any role's mark.
     pub fn stop_tokens(&self, form: Form) -> Vec<u32> {
-        let marks = self.marks.values().copied().filter(|_| form == Form::Marks);
+        let marked = matches!(form, Form::Marks | Form::Template);
+        let marks = self.marks.values().copied().filter(|_| marked);
         self.end.into_iter().chain(marks).collect()
     }
 
     /// The strings that end a reply in the course's form, where turns are plain text.
     pub fn stop_strings(&self, form: Form) -> Vec<String> {
         match form {
-            Form::Marks => Vec::new(),
+            Form::Marks | Form::Text | Form::Template => Vec::new(),
             Form::Course => {
                 [Role::User, Role::Assistant].map(|role| form.opening(role).trim_end().to_owned()).to_vec()
             }

@@ -59,7 +59,9 @@ impl Corpus {
             if encoded.ids.is_empty() {
                 continue;
             }
-            corpus.weights.extend(encoded.roles.iter().map(|&role| weighting.weigh(role)));
+            let tokens = encoded.roles.iter().zip(&encoded.learned);
+            let weigh = |(&role, &learned)| if learned { weighting.weigh(role) } else { 0.0 };
+            corpus.weights.extend(tokens.map(weigh));
             corpus.tokens.extend_from_slice(&encoded.ids);
             corpus.starts.push(corpus.tokens.len());
             let bytes = corpus.bytes[corpus.bytes.len() - 1] + encoded.text_bytes;
