@@ -16,13 +16,43 @@ pub enum TextError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// A folder stands where a file is expected.
-    #[error("{} is a folder, expected a file{hint}", path.display())]
-    IsFolder {
+    /// A folder of which it is not clear what to read.
+    #[error("{} is a folder {problem}", path.display())]
+    Folder {
         /// The folder.
         path: PathBuf,
-        /// Which file inside may be meant.
-        hint: String,
+        /// What is in it, and what to do.
+        problem: String,
+    },
+    /// Texts without speakers and dialogues in one corpus.
+    #[error(
+        "{} is plain text and {} is dialogues: a model learns one or the other; name the files of one kind",
+        texts.display(),
+        dialogues.display()
+    )]
+    Mixed {
+        /// A file of plain text.
+        texts: PathBuf,
+        /// A file of dialogues.
+        dialogues: PathBuf,
+    },
+    /// A file of a kind that is not read.
+    #[error("{} is {what}, which is not read; {advice}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+        /// What to do.
+        advice: String,
+    },
+    /// The memory is full.
+    #[error("{}: no memory is left after {unpacked} unpacked bytes; split the file, or free memory", path.display())]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// Bytes unpacked before.
+        unpacked: usize,
     },
     /// Nothing but white space.
     #[error("{} is empty: expected {expected}", path.display())]
@@ -34,7 +64,7 @@ pub enum TextError {
     },
     /// Bytes that are not UTF-8.
     #[error(
-        "{}, line {line}: invalid UTF-8 at byte {offset} (0x{byte:02x}); convert the file to UTF-8, for example with `iconv -f WINDOWS-1252 -t UTF-8`",
+        "{}, line {line}: invalid UTF-8 at byte {offset} (0x{byte:02x}); {advice}",
         path.display()
     )]
     Utf8 {
@@ -46,6 +76,8 @@ pub enum TextError {
         offset: usize,
         /// The offending byte.
         byte: u8,
+        /// What encoding it may be in, and what to do.
+        advice: String,
     },
     /// A line or file that breaks its format.
     #[error("{}, line {line}: {problem}; expected {expected}", path.display())]

@@ -2,12 +2,12 @@
 //!
 //! | to… | use |
 //! |---|---|
-//! | read a corpus in any of its formats | [`read_dialogues`], [`read_split`] |
+//! | read a corpus in any of its formats | [`read_dialogues`], [`read_corpus`], [`read_split`] |
 //! | write one, describe one | [`write_dialogues`], [`Summary`] |
 //! | make one without files | [`demo`] |
 //! | turn text and dialogues to ids and back | [`Tokenizer`] |
 //! | render a conversation for a model | [`Tokenizer::encode_chat`], [`ChatTemplate`] |
-//! | show a reply while it is generated | [`StreamDecoder`], then [`StopStrings`] |
+//! | show a reply while it is generated | [`TokenStream`], then [`StopStrings`] |
 //!
 //! Nothing here knows tensors, models or training.
 //!
@@ -35,7 +35,8 @@ mod tokenizer;
 
 pub use chat_template::{ChatTemplate, MARKS_TEMPLATE};
 pub use corpus::{
-    CorpusFormat, Split, parse_dialogues, read_dialogues, read_split, write_dialogues, write_lines,
+    CorpusFormat, Reading, Split, parse_dialogues, read_corpora, read_corpus, read_dialogues, read_split,
+    write_dialogues, write_lines,
 };
 pub use describe::{Percentiles, Summary, TextCounts};
 pub use dialogue::{Dialogue, Form, Role, Turn, is_plain_text};

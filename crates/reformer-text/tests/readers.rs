@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use reformer_text::{
-    CorpusFormat, Dialogue, Role, Split, TextError, Turn, demo, parse_dialogues, read_dialogues, read_split,
-    write_dialogues,
+    CorpusFormat, Dialogue, Role, Split, TextError, Turn, demo, parse_dialogues, read_corpora, read_corpus,
+    read_dialogues, read_split, write_dialogues,
 };
 
 struct Folder(tempfile::TempDir);
@@ -53,13 +53,16 @@ const WOZ: &str = r#"{
  "MUL3": {"log": [{"text": "bye"}]}
 }"#;
 
+const SGD: &str = r#"[{"dialogue_id":"1_0","services":["Restaurants_1"],"turns":[
+  {"speaker":"USER","utterance":"a taxi","frames":[]},{"speaker":"SYSTEM","utterance":"at 5"}]}]"#;
+
 fn taxi() -> Vec<Turn> {
     vec![Turn::user("a taxi"), Turn::assistant("at 5")]
 }
 
 #[test]
 fn json_lines_read_plain_and_packed_whatever_their_name() {
-    let content = format!("\n{LINE}\n\n{LINE}\n");
+    let content = format!("\n{LINE}\n\n{}\n", LINE.replace("S1", "S2"));
     let zst = zstd::encode_all(content.as_bytes(), 1).unwrap();
     let gz = gzip(content.as_bytes());
     for (name, bytes) in [
@@ -224,7 +227,8 @@ fn every_malformed_input_is_an_error_that_says_where_and_what() {
         ),
         ("b.jsonl", text("hello"), None, &["line 1", "expected value"]),
         ("m.jsonl", text("{\"turns\":[{\"speaker\":\"user\"}]}"), None, &["line 1", "missing field `text`"]),
-        ("m.jsonl", text("{\"id\":\"x\"}"), None, &["line 1", "missing field `turns`"]),
+        ("m.jsonl", text("{\"id\":\"x\"}"), None, &["line 1", "a JSON object with the keys id", "messages"]),
+        ("m.jsonl", text("{\"id\":\"x\"}"), Some(CorpusFormat::Jsonl), &["line 1", "missing field `turns`"]),
         ("m.jsonl", text("{\"turns\":[]}"), None, &["no turns"]),
         (
             "m.jsonl",
@@ -261,7 +265,8 @@ fn every_malformed_input_is_an_error_that_says_where_and_what() {
         ),
         ("data.json", text("{\"S1\": {\"log\": []}}"), None, &["dialogue S1", "log is empty"]),
         ("data.json", text("{}"), None, &["without dialogues"]),
-        ("l.jsonl", text("[1, 2]"), None, &["line 1", "a JSON list"]),
+        ("l.jsonl", text("[1, 2]"), None, &["line 1", "integer `1`"]),
+        ("l.jsonl", text("[[1]]"), None, &["line 1", "a JSON list"]),
         ("data.json", text("[1, 2]"), None, &["line 1", "an object with a dialogue under every id"]),
         ("data.json", text("{\"S1\": {\"log\": [{\"text\": \"a\"}"), None, &["EOF"]),
         ("lines.jsonl", text(LINE), woz, &["choose the format jsonl"]),
@@ -283,17 +288,72 @@ fn every_malformed_input_is_an_error_that_says_where_and_what() {
 }
 
 #[test]
-fn a_folder_and_a_missing_file_say_so() {
+fn a_folder_is_read_file_by_file_and_one_of_parts_is_refused() {
     let folder = Folder::new();
-    let error = read_dialogues(folder.0.path(), None).unwrap_err().to_string();
-    assert!(error.contains("is a folder, expected a file"), "{error}");
-    folder.file("data.json", WOZ);
-    let error = read_dialogues(folder.0.path(), None).unwrap_err().to_string();
-    assert!(error.contains("perhaps") && error.contains("data.json"), "{error}");
-    let error = read_dialogues(&folder.0.path().join("gone"), None).unwrap_err().to_string();
+    let read = || read_corpus(folder.0.path(), None);
+    let error = read().unwrap_err().to_string();
+    assert!(error.contains("without a corpus") && error.contains("jsonl"), "{error}");
+    std::fs::create_dir(folder.0.path().join("train")).unwrap();
+    let error = read().unwrap_err().to_string();
+    assert!(error.contains("perhaps") && error.contains("train"), "{error}");
+    folder.file("dialogues_002.json", SGD.replace("1_0", "2_0"));
+    folder.file("dialogues_001.json.gz", gzip(SGD.as_bytes()));
+    for name in ["schema.json", "README.md", "notes.pdf", ".hidden.json"] {
+        folder.file(name, "[{}]");
+    }
+    let reading = read().unwrap();
+    let ids: Vec<&str> = reading.dialogues.iter().map(|dialogue| dialogue.id.as_str()).collect();
+    assert_eq!(ids, ["1_0", "2_0"]);
+    assert_eq!(reading.files[1].1, CorpusFormat::Sgd);
+    assert!(
+        reading.notes.iter().any(|note| note.contains("README.md, notes.pdf, schema.json")),
+        "{:?}",
+        reading.notes
+    );
+    folder.file("text.txt", "Once upon a time.");
+    let error = read().unwrap_err().to_string();
+    assert!(error.contains("text.txt is plain text") && error.contains("dialogues_001"), "{error}");
+
+    let parts = Folder::new();
+    parts.file("train.jsonl", LINE);
+    assert_eq!(read_dialogues(parts.0.path(), None).unwrap().len(), 1);
+    parts.file("test.jsonl", LINE);
+    let error = read_dialogues(parts.0.path(), None).unwrap_err().to_string();
+    assert!(
+        error.contains("test and train") && error.contains("perhaps") && error.contains("train.jsonl"),
+        "{error}"
+    );
+
+    let woz = Folder::new();
+    woz.file("data.json", WOZ);
+    woz.file("hotel_db.json", "[]");
+    assert_eq!(read_dialogues(woz.0.path(), None).unwrap().len(), 3);
+    let error = read_dialogues(&woz.0.path().join("gone"), None).unwrap_err().to_string();
     assert!(error.contains("cannot read") && error.contains("gone"), "{error}");
     let error = "woz".parse::<CorpusFormat>().unwrap_err().to_string();
-    assert!(error.contains("multiwoz, jsonl, messages, text"), "{error}");
+    assert!(error.contains("multiwoz, sgd, jsonl"), "{error}");
+}
+
+#[test]
+fn several_files_are_one_corpus_in_their_order() {
+    let folder = Folder::new();
+    let [a, b] =
+        [("b.jsonl", "B"), ("a.jsonl", "A")].map(|(name, id)| folder.file(name, LINE.replace("S1", id)));
+    let reading = read_corpora(&[a, b], None).unwrap();
+    assert_eq!(reading.dialogues.iter().map(|d| d.id.as_str()).collect::<String>(), "BA");
+    assert!(!reading.is_plain_text());
+}
+
+#[test]
+#[cfg(unix)]
+fn devices_and_pipes_are_no_corpus() {
+    let error = read_dialogues(Path::new("/dev/zero"), None).unwrap_err().to_string();
+    assert!(error.contains("/dev/zero") && error.contains("a device"), "{error}");
+    let folder = Folder::new();
+    let pipe = folder.0.path().join("p.jsonl");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let error = read_dialogues(&pipe, None).unwrap_err().to_string();
+    assert!(error.contains("p.jsonl") && error.contains("a pipe"), "{error}");
 }
 
 proptest! {

@@ -13,10 +13,16 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
     ("reformer-lsh", &["reformer-tensor"]),
     ("reformer-attention", &["reformer-tensor", "reformer-lsh"]),
     ("reformer-reversible", &["reformer-tensor"]),
-    ("reformer-model", &["reformer-files", "reformer-tensor", "reformer-lsh", "reformer-attention", "reformer-reversible"]),
+    (
+        "reformer-model",
+        &["reformer-files", "reformer-tensor", "reformer-lsh", "reformer-attention", "reformer-reversible"],
+    ),
     ("reformer-files", &[]),
     ("reformer-text", &["reformer-files"]),
-    ("reformer-train", &["reformer-files", "reformer-tensor", "reformer-lsh", "reformer-model", "reformer-text"]),
+    (
+        "reformer-train",
+        &["reformer-files", "reformer-tensor", "reformer-lsh", "reformer-model", "reformer-text"],
+    ),
     ("reformer-generate", &["reformer-tensor", "reformer-model", "reformer-text"]),
     (
         "reformer",

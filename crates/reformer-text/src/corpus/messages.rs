@@ -1,4 +1,4 @@
-//! JSON lines with `messages`, as OpenAI's fine-tuning files: `{"messages":[{"role":"user","content":"…"}]}`.
+//! Lines with `messages`, as OpenAI's fine-tuning files: `{"messages":[{"role":"user","content":"…"}]}`.
 //!
 //! `content` is a string, a list of text parts (joined), or null (an empty text). `developer` is an
 //! instruction like `system`. Messages of tools and parts that are not text have no place in a dialogue here
@@ -7,15 +7,17 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::jsonl::each_line;
+use super::loose;
+use super::records::each_record;
 use crate::{Dialogue, Role, TextError, Turn};
 
 #[derive(Deserialize)]
 struct Line {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "loose::id")]
     id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "loose::names")]
     domains: Vec<String>,
     messages: Vec<Message>,
 }
@@ -25,6 +27,12 @@ struct Message {
     role: String,
     #[serde(default)]
     content: Option<Content>,
+    #[serde(default = "loose::yes", deserialize_with = "loose::learned", rename = "weight")]
+    learned: bool,
+    #[serde(default)]
+    tool_calls: Option<IgnoredAny>,
+    #[serde(default)]
+    function_call: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -42,10 +50,10 @@ struct Part {
     text: Option<String>,
 }
 
-const EXPECTED: &str = "a JSON object {\"messages\": [{\"role\": \"user\", \"content\": …}, …]} on one line";
+const EXPECTED: &str = "a JSON object {\"messages\": [{\"role\": \"user\", \"content\": …}, …]}";
 
 pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Dialogue>, TextError> {
-    each_line(path, text, EXPECTED, |line: Line, id| {
+    each_record(path, text, EXPECTED, |line: Line, id| {
         if line.messages.is_empty() {
             return Err("no messages".to_owned());
         }
@@ -57,16 +65,23 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Dialogue>, TextError>
 }
 
 fn turn_of(number: usize, message: Message) -> Result<Turn, String> {
-    let role = match message.role.as_str() {
+    let role = match message.role.to_ascii_lowercase().as_str() {
         "system" | "developer" => Role::System,
         "user" => Role::User,
         "assistant" => Role::Assistant,
-        other => {
+        _ => {
             return Err(format!(
-                "message {number} has the role \"{other}\", expected \"system\", \"user\" or \"assistant\""
+                "message {number} has the role \"{}\", expected \"system\", \"user\" or \"assistant\"",
+                message.role
             ));
         }
     };
+    if message.tool_calls.is_some() || message.function_call.is_some() {
+        return Err(format!(
+            "message {number} calls a tool, which a dialogue here cannot hold; take out the messages that call tools \
+             and those that answer them"
+        ));
+    }
     let text = match message.content {
         None => String::new(),
         Some(Content::Text(text)) => text,
@@ -80,5 +95,5 @@ fn turn_of(number: usize, message: Message) -> Result<Turn, String> {
             })
             .collect::<Result<_, String>>()?,
     };
-    Ok(Turn::new(role, text))
+    Ok(Turn { learned: message.learned, ..Turn::new(role, text) })
 }

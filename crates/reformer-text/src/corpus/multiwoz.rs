@@ -8,6 +8,7 @@
 //! system, which is the assistant here. Texts stay as they are. Domains are the goal's parts that are not
 //! empty. Of everything else nothing is kept in memory.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 
@@ -61,11 +62,15 @@ impl<'de> Deserialize<'de> for Corpus {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut dialogues = Vec::new();
+                let mut ids = HashSet::new();
                 while let Some(id) = map.next_key::<String>()? {
                     // The id goes into the message, because a line number alone does not help in a file
                     // that is one line.
                     let entry: Entry =
                         map.next_value().map_err(|e| A::Error::custom(format!("dialogue {id}: {e}")))?;
+                    if !ids.insert(id.clone()) {
+                        return Err(A::Error::custom(format!("dialogue {id}: a second one of this id")));
+                    }
                     if entry.log.is_empty() {
                         return Err(A::Error::custom(format!("dialogue {id}: its log is empty")));
                     }
@@ -99,7 +104,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Dialogue>, TextError>
             Err(malformed(1, "an object without dialogues".to_owned()))
         }
         Ok(Corpus(dialogues)) => Ok(dialogues),
-        Err(error) => Err(malformed(error.line(), super::jsonl::json_fault(&error))),
+        Err(error) => Err(malformed(error.line(), super::records::fault(text, &error))),
     }
 }
 

@@ -1,47 +1,49 @@
 //! Corpora to files: JSON lines with `turns` or with `messages`, packed as the name's ending says.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
-use serde_json::json;
+use reformer_files::Replacement;
+use serde_json::{Value, json};
 
 use super::CorpusFormat;
 use super::jsonl::speaker;
-use crate::{Dialogue, TextError};
+use crate::{Dialogue, Form, TextError, Turn};
 
-/// Writes `dialogues` to `path`; `.gz` and `.zst` are packed. The bytes depend on nothing but the dialogues.
+/// Writes `dialogues` to `path`, whole or not at all; `.gz` and `.zst` are packed. The bytes depend on nothing but the
+/// dialogues.
 ///
-/// `Jsonl` and `Messages` are lines of JSON, `Text` a script of `user:` and `assistant:`. There is no writer
-/// for MultiWOZ's own format, whose annotation a dialogue does not hold.
+/// `Jsonl`, `Messages` and `Texts` are lines of JSON, `Text` a script of `user:` and `assistant:`, or the documents one
+/// after another. The other formats are read only.
 pub fn write_dialogues(path: &Path, dialogues: &[Dialogue], format: CorpusFormat) -> Result<(), TextError> {
-    if format == CorpusFormat::MultiWoz {
+    if !WRITTEN.contains(&format) {
         return Err(TextError::UnknownFormat {
-            got: "multiwoz (for writing)".to_owned(),
-            expected: "jsonl, messages, text".to_owned(),
+            got: format!("{} (for writing)", format.name()),
+            expected: WRITTEN.map(CorpusFormat::name).join(", "),
         });
     }
     let failed = |e| TextError::io("write", path, e);
-    let file = File::create(path).map_err(|e| TextError::io("create", path, e))?;
-    let out = BufWriter::new(file);
+    let mut out = Replacement::create(path).map_err(|e| TextError::io("create", path, e))?;
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("gz") => {
             // No name and no time in the header.
-            let mut gzip = flate2::write::GzEncoder::new(out, flate2::Compression::best());
+            let mut gzip = flate2::write::GzEncoder::new(&mut out, flate2::Compression::best());
             write_lines(&mut gzip, dialogues, format).map_err(failed)?;
-            gzip.finish().and_then(|mut out| out.flush()).map_err(failed)
+            gzip.finish().map_err(failed)?;
         }
         Some("zst") => {
-            let mut zstd = zstd::stream::write::Encoder::new(out, 19).map_err(failed)?;
+            let mut zstd = zstd::stream::write::Encoder::new(&mut out, 19).map_err(failed)?;
             write_lines(&mut zstd, dialogues, format).map_err(failed)?;
-            zstd.finish().and_then(|mut out| out.flush()).map_err(failed)
+            zstd.finish().map_err(failed)?;
         }
-        _ => {
-            let mut out = out;
-            write_lines(&mut out, dialogues, format).and_then(|()| out.flush()).map_err(failed)
-        }
+        _ => write_lines(&mut out, dialogues, format).map_err(failed)?,
     }
+    out.finish().map_err(failed)
 }
+
+/// The formats that are written.
+const WRITTEN: [CorpusFormat; 4] =
+    [CorpusFormat::Jsonl, CorpusFormat::Messages, CorpusFormat::Texts, CorpusFormat::Text];
 
 /// Writes `dialogues` to an open stream, unpacked.
 pub fn write_lines(
@@ -51,7 +53,20 @@ pub fn write_lines(
 ) -> std::io::Result<()> {
     for dialogue in dialogues {
         let turns = dialogue.turns.iter();
+        // A text has no speakers that a line of turns could name.
+        let format = match format {
+            CorpusFormat::Jsonl | CorpusFormat::Messages if dialogue.document => CorpusFormat::Texts,
+            format => format,
+        };
         match format {
+            CorpusFormat::Texts => {
+                let text = Form::Text.render(&dialogue.turns);
+                serde_json::to_writer(&mut *out, &json!({"id": dialogue.id, "text": text}))?;
+            }
+            CorpusFormat::Text if dialogue.document => {
+                writeln!(out, "{}", Form::Text.render(&dialogue.turns))?;
+                continue;
+            }
             CorpusFormat::Text => {
                 for turn in turns {
                     let text = turn.text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -61,13 +76,15 @@ pub fn write_lines(
                 continue;
             }
             CorpusFormat::Messages => {
-                let messages: Vec<_> =
-                    turns.map(|turn| json!({"role": turn.role.name(), "content": turn.text})).collect();
+                let messages: Vec<_> = turns
+                    .map(|turn| weighed(json!({"role": turn.role.name(), "content": turn.text}), turn))
+                    .collect();
                 serde_json::to_writer(&mut *out, &json!({"id": dialogue.id, "messages": messages}))?;
             }
             _ => {
-                let turns: Vec<_> =
-                    turns.map(|turn| json!({"speaker": speaker(turn.role), "text": turn.text})).collect();
+                let turns: Vec<_> = turns
+                    .map(|turn| weighed(json!({"speaker": speaker(turn.role), "text": turn.text}), turn))
+                    .collect();
                 serde_json::to_writer(
                     &mut *out,
                     &json!({"id": dialogue.id, "domains": dialogue.domains, "turns": turns}),
@@ -77,4 +94,12 @@ pub fn write_lines(
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// A turn that is not learned says so.
+fn weighed(mut json: Value, turn: &Turn) -> Value {
+    if !turn.learned {
+        json["weight"] = json!(0);
+    }
+    json
 }

@@ -1,23 +1,27 @@
-//! From a path to text: unpacking gzip, zstd and zip, and checking UTF-8.
+//! From a path to text: unpacking gzip, zstd and zip, whatever the file is called.
 
 use std::collections::HashSet;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
+use super::encoding::{self, Decoded, utf8};
+use super::foreign;
 use super::split::Split;
 use crate::{Dialogue, TextError};
 
-/// A file of a few kilobytes can unpack to petabytes.
+/// Bytes of a corpus file at most, packed or not: one of a few kilobytes can unpack to petabytes.
 const LIMIT: u64 = 1 << 32;
+/// How often something packed may be packed in itself.
+const DEPTH: usize = 3;
 
 /// A corpus's text, and the list files that lay beside it.
 #[derive(Debug)]
 pub(super) struct Source {
     /// The file, or `archive.zip/entry`.
     pub(super) path: PathBuf,
-    pub(super) text: String,
+    pub(super) decoded: Decoded,
     pub(super) lists: Lists,
 }
 
@@ -64,45 +68,60 @@ fn ids_of(text: &str) -> HashSet<String> {
 
 /// Reads and unpacks a file, and the list files beside a `data.json`.
 pub(super) fn open(path: &Path) -> Result<Source, TextError> {
-    if path.is_dir() {
-        let inside =
-            ["data.json", "train.jsonl", "train.jsonl.gz"].into_iter().find(|name| path.join(name).exists());
-        return Err(TextError::IsFolder {
-            path: path.to_owned(),
-            hint: inside.map_or_else(
-                || ": name one of the files in it".to_owned(),
-                |name| format!(": perhaps {}", path.join(name).display()),
-            ),
-        });
-    }
-    let bytes = std::fs::read(path).map_err(|e| TextError::io("read", path, e))?;
-    let mut source = unpack(path, bytes)?;
+    let mut source = unpack(path, read(path)?)?;
     for (list, stem) in [(&mut source.lists.valid, "valListFile"), (&mut source.lists.test, "testListFile")] {
         for extension in ["txt", "json"] {
             let beside = path.with_file_name(format!("{stem}.{extension}"));
             if list.is_none() && beside != path && beside.is_file() {
-                let bytes = std::fs::read(&beside).map_err(|e| TextError::io("read", &beside, e))?;
-                *list = Some(ids_of(&utf8(&beside, bytes)?));
+                *list = Some(ids_of(&utf8(&beside, read(&beside)?)?));
             }
         }
     }
     Ok(source)
 }
 
+fn read(path: &Path) -> Result<Vec<u8>, TextError> {
+    reformer_files::read(path, LIMIT).map_err(|e| TextError::io("read", path, e))
+}
+
 /// Unpacks by the first bytes of the content.
 pub(super) fn unpack(path: &Path, bytes: Vec<u8>) -> Result<Source, TextError> {
+    unpack_to(path, bytes, DEPTH)
+}
+
+fn unpack_to(path: &Path, bytes: Vec<u8>, depth: usize) -> Result<Source, TextError> {
     match bytes.as_slice() {
-        [0x1f, 0x8b, ..] => {
-            let bytes = drain(path, "gzip", MultiGzDecoder::new(bytes.as_slice()))?;
-            plain(path, bytes)
-        }
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+        [0x1f, 0x8b, ..] if depth > 0 => unpack_to(path, gunzip(path, &bytes)?, depth - 1),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] if depth > 0 => {
             let decoder = zstd::stream::read::Decoder::new(bytes.as_slice())
                 .map_err(|e| damaged(path, "zstd", 0, &e))?;
-            plain(path, drain(path, "zstd", decoder)?)
+            let bytes = drain(path, "zstd", decoder, Vec::new())?;
+            unpack_to(path, bytes, depth - 1)
         }
         [b'P', b'K', 3 | 5, ..] => unzip(path, bytes),
         _ => plain(path, bytes),
+    }
+}
+
+/// Every member of a gzip file; tapes and disks fill it up with zeros, which mean nothing.
+fn gunzip(path: &Path, mut rest: &[u8]) -> Result<Vec<u8>, TextError> {
+    let mut bytes = Vec::new();
+    loop {
+        let mut decoder = GzDecoder::new(rest);
+        bytes = drain(path, "gzip", &mut decoder, bytes)?;
+        rest = decoder.into_inner();
+        if rest.iter().all(|byte| *byte == 0) {
+            return Ok(bytes);
+        }
+        if !rest.starts_with(&[0x1f, 0x8b]) {
+            let reason = format!("{} bytes behind its end are no gzip", rest.len());
+            return Err(TextError::Damaged {
+                path: path.to_owned(),
+                codec: "gzip",
+                produced: bytes.len(),
+                reason,
+            });
+        }
     }
 }
 
@@ -112,7 +131,9 @@ pub(super) fn unpacked_name(name: &str) -> &str {
 }
 
 fn plain(path: &Path, bytes: Vec<u8>) -> Result<Source, TextError> {
-    Ok(Source { path: path.to_owned(), text: utf8(path, bytes)?, lists: Lists::default() })
+    foreign::refuse(path, &bytes)?;
+    let decoded = encoding::decode(path, bytes)?;
+    Ok(Source { path: path.to_owned(), decoded, lists: Lists::default() })
 }
 
 fn unzip(path: &Path, bytes: Vec<u8>) -> Result<Source, TextError> {
@@ -144,18 +165,20 @@ fn unzip(path: &Path, bytes: Vec<u8>) -> Result<Source, TextError> {
             });
         }
     };
-    let mut entry = |name: &str| -> Result<String, TextError> {
+    let mut entry = |name: &str| -> Result<(PathBuf, Vec<u8>), TextError> {
         let inner = path.join(name);
         let file = archive.by_name(name).map_err(|e| broken(&e))?;
-        let bytes = drain(&inner, "zip", file)?;
-        utf8(&inner, bytes)
+        let bytes = drain(&inner, "zip", file, Vec::new())?;
+        Ok((inner, bytes))
     };
     let mut list = |stem: &str| -> Result<Option<HashSet<String>>, TextError> {
         let name = named(&format!("{stem}.txt")).or_else(|| named(&format!("{stem}.json")));
-        name.map(|name| Ok(ids_of(&entry(name)?))).transpose()
+        let entry = name.map(|name| entry(name)).transpose()?;
+        entry.map(|(inner, bytes)| Ok(ids_of(&utf8(&inner, bytes)?))).transpose()
     };
     let lists = Lists { valid: list("valListFile")?, test: list("testListFile")? };
-    Ok(Source { path: path.join(corpus), text: entry(corpus)?, lists })
+    let (inner, bytes) = entry(corpus)?;
+    Ok(Source { lists, ..plain(&inner, bytes)? })
 }
 
 fn listed(files: &[&String]) -> String {
@@ -168,35 +191,26 @@ fn listed(files: &[&String]) -> String {
     }
 }
 
-fn drain(path: &Path, codec: &'static str, reader: impl Read) -> Result<Vec<u8>, TextError> {
-    let mut bytes = Vec::new();
-    match reader.take(LIMIT + 1).read_to_end(&mut bytes) {
+/// Adds all that `reader` gives to `bytes`.
+fn drain(
+    path: &Path,
+    codec: &'static str,
+    reader: impl Read,
+    mut bytes: Vec<u8>,
+) -> Result<Vec<u8>, TextError> {
+    let room = (LIMIT + 1).saturating_sub(bytes.len() as u64);
+    match reader.take(room).read_to_end(&mut bytes) {
         Ok(_) if bytes.len() as u64 > LIMIT => {
             Err(TextError::TooLarge { path: path.to_owned(), limit: LIMIT })
         }
         Ok(_) => Ok(bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::OutOfMemory => {
+            Err(TextError::Memory { path: path.to_owned(), unpacked: bytes.len() })
+        }
         Err(error) => Err(damaged(path, codec, bytes.len(), &error)),
     }
 }
 
 fn damaged(path: &Path, codec: &'static str, produced: usize, error: &std::io::Error) -> TextError {
     TextError::Damaged { path: path.to_owned(), codec, produced, reason: error.to_string() }
-}
-
-/// Checks UTF-8 and takes a byte order mark off.
-pub(crate) fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, TextError> {
-    match String::from_utf8(bytes) {
-        Ok(mut text) => {
-            if text.starts_with('\u{feff}') {
-                text.remove(0);
-            }
-            Ok(text)
-        }
-        Err(error) => {
-            let offset = error.utf8_error().valid_up_to();
-            let bytes = error.as_bytes();
-            let line = bytes[..offset].split(|&b| b == b'\n').count();
-            Err(TextError::Utf8 { path: path.to_owned(), line, offset, byte: bytes[offset] })
-        }
-    }
 }
