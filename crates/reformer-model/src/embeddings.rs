@@ -37,14 +37,28 @@ impl<'a> Embeddings<'a> {
         View::new(self.group.tensor(embedding::WORDS), self.config.vocab_size, self.config.hidden_size)
     }
 
-    /// The first value of both streams, rows of `len` ids whose first token has position `start`.
-    pub(crate) fn forward(&self, cpu: &Cpu, ids: &[u32], len: usize, start: usize) -> Matrix {
+    /// The first value of both streams, for rows of `len` ids.
+    pub(crate) fn forward(&self, cpu: &Cpu, ids: &[u32], len: usize) -> Matrix {
         let mut x = Matrix::zeros(ids.len(), self.config.hidden_size);
         table::gather(cpu, self.table(), ids, x.view_mut());
         if let Some(drop) = self.words {
             dropout::apply(cpu, x.view_mut(), drop.rate, drop.address);
         }
-        Positions::new(self.config, self.group).add(cpu, len, start, &mut x, self.positions);
+        Positions::new(self.config, self.group).add(cpu, len, 0, &mut x, self.positions);
+        x
+    }
+
+    /// The same for single tokens, each at its own position; no dropout.
+    pub(crate) fn step(&self, cpu: &Cpu, tokens: impl Iterator<Item = (u32, usize)>) -> Matrix {
+        let (ids, places): (Vec<u32>, Vec<usize>) = tokens.unzip();
+        let mut x = Matrix::zeros(ids.len(), self.config.hidden_size);
+        table::gather(cpu, self.table(), &ids, x.view_mut());
+        let positions = Positions::new(self.config, self.group);
+        let mut code = vec![0.0; self.config.hidden_size];
+        for (row, position) in places.into_iter().enumerate() {
+            positions.write(position, &mut code);
+            x.row_mut(row).iter_mut().zip(&code).for_each(|(x, e)| *x += e);
+        }
         x
     }
 

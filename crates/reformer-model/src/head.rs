@@ -23,6 +23,7 @@ use reformer_tensor::{
 use crate::batch::{Batch, LossReport, Pass};
 use crate::config::Config;
 use crate::gradient_stream::GradientStream;
+use crate::packed::{Rows, Weight};
 use crate::parameters::{Group, embedding, head};
 use crate::positions::Dropout;
 
@@ -31,7 +32,7 @@ pub(crate) struct Head<'a> {
     config: &'a Config,
     group: &'a Group,
     /// `[vocab, 2h]`, or the word embeddings `[vocab, h]` if tied.
-    decoder: View<'a>,
+    decoder: Weight<'a>,
     drop: Option<Dropout>,
 }
 
@@ -45,12 +46,7 @@ pub(crate) fn piece(config: &Config) -> usize {
 }
 
 impl<'a> Head<'a> {
-    pub(crate) fn new(config: &'a Config, group: &'a Group, embeddings: &'a Group, pass: &Pass) -> Self {
-        let decoder = if config.tie_word_embeddings {
-            View::new(embeddings.tensor(embedding::WORDS), config.vocab_size, config.hidden_size)
-        } else {
-            View::new(group.tensor(head::DECODER), config.vocab_size, 2 * config.hidden_size)
-        };
+    pub(crate) fn new(config: &'a Config, group: &'a Group, decoder: Weight<'a>, pass: &Pass) -> Self {
         let rate = config.hidden_dropout_prob as f32;
         let layer = config.layers() as u32;
         let address = Address { seed: pass.seed, step: pass.step, layer, purpose: Purpose::HeadDropout };
@@ -58,7 +54,7 @@ impl<'a> Head<'a> {
         Self { config, group, decoder, drop }
     }
 
-    /// Logits of all rows of a short pair: what decoding and `Model::logits` want.
+    /// Logits of all rows of a short pair: what `Model::logits` wants.
     pub(crate) fn logits(&self, cpu: &Cpu, streams: &Streams<Matrix>, mut out: ViewMut<'_>) {
         let (piece, tokens) = (piece(self.config), streams.first.rows());
         for start in (0..tokens).step_by(piece) {
@@ -66,6 +62,20 @@ impl<'a> Head<'a> {
             let normed = self.normed(cpu, streams, &rows, start / piece);
             self.decode(cpu, normed.view(), out.rows_range_mut(start..start + rows.len()));
         }
+    }
+
+    /// Logits of some rows, each the same bits as alone.
+    pub(crate) fn step(&self, cpu: &Cpu, streams: &Streams<Matrix>, rows: &[usize]) -> Matrix {
+        let mut normed = self.normed(cpu, streams, rows, 0);
+        if self.config.tie_word_embeddings {
+            normed = self.halves(cpu, normed.view());
+        }
+        let mut logits = Matrix::zeros(rows.len(), self.config.vocab_size);
+        self.decoder.multiply(cpu, Rows::OfSequences, normed.view(), logits.view_mut());
+        if self.config.adds_head_bias() {
+            bias::add_rows(cpu, logits.view_mut(), self.group.tensor(head::BIAS));
+        }
+        logits
     }
 
     /// The loss alone.
@@ -131,7 +141,7 @@ impl<'a> Head<'a> {
                     matmul(
                         cpu,
                         logits.view(),
-                        self.decoder,
+                        self.decoder.full,
                         Write::Overwrite,
                         dn.view_mut().columns_mut(left),
                     );
@@ -141,7 +151,7 @@ impl<'a> Head<'a> {
                 } else {
                     let dw = &mut gradient.data_mut()[ranges[head::DECODER].clone()];
                     matmul_tn(cpu, logits.view(), normed.view(), Write::Add, ViewMut::new(dw, vocab, 2 * h));
-                    matmul(cpu, logits.view(), self.decoder, Write::Overwrite, dn.view_mut());
+                    matmul(cpu, logits.view(), self.decoder.full, Write::Overwrite, dn.view_mut());
                 }
             }
             if let Some(drop) = self.drop {
@@ -211,9 +221,9 @@ impl<'a> Head<'a> {
     fn decode(&self, cpu: &Cpu, normed: View<'_>, mut out: ViewMut<'_>) {
         if self.config.tie_word_embeddings {
             let halves = self.halves(cpu, normed);
-            matmul_nt(cpu, halves.view(), self.decoder, Write::Overwrite, out.reborrow());
+            matmul_nt(cpu, halves.view(), self.decoder.full, Write::Overwrite, out.reborrow());
         } else {
-            matmul_nt(cpu, normed, self.decoder, Write::Overwrite, out.reborrow());
+            matmul_nt(cpu, normed, self.decoder.full, Write::Overwrite, out.reborrow());
         }
         if self.config.adds_head_bias() {
             bias::add_rows(cpu, out, self.group.tensor(head::BIAS));

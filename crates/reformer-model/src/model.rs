@@ -13,7 +13,6 @@
 //! Any length works. Only the circular chunks of foreign semantics need whole chunks: then the rows are padded inside,
 //! masked, and cut again ([`Config::padded_length`]).
 
-use std::borrow::Cow;
 use std::path::Path;
 
 use reformer_lsh::Rotations;
@@ -25,10 +24,12 @@ use crate::config::{Config, Kind};
 use crate::embeddings::Embeddings;
 use crate::error::{NonFinite, Result};
 use crate::hf;
+use crate::layers::{self, Layers, draw_rotations};
 use crate::non_finite;
+use crate::packed::Packed;
 use crate::parameters::{Group, Parameters};
-use crate::run::{self, Run, draw_rotations};
-use crate::sublayer::{Attention, FeedForward, ReformerBlock, Shape};
+use crate::run::Run;
+use crate::sublayer::{ReformerBlock, Shape};
 use crate::training::{self, Added, Handed, Updated, Updates};
 
 /// A configuration with parameters and the rotations that its layers hash with.
@@ -94,14 +95,14 @@ impl Model {
     pub fn evaluate(&self, cpu: &Cpu, batch: &Batch, pass: &Pass) -> Result<LossReport> {
         let run = Run::new(&self.config, &self.rotations, batch, pass)?;
         let streams = run.streams(&self.parameters, cpu)?;
-        Ok(run.head(&self.parameters).loss(cpu, &streams, &run.batch))
+        Ok(run.layers.head(&self.parameters).loss(cpu, &streams, &run.batch))
     }
 
     /// `nll` of every target in nats, `[rows·len]`; 0 where the weight is 0.
     pub fn token_losses(&self, cpu: &Cpu, batch: &Batch, pass: &Pass) -> Result<Vec<f32>> {
         let run = Run::new(&self.config, &self.rotations, batch, pass)?;
         let streams = run.streams(&self.parameters, cpu)?;
-        let losses = run.head(&self.parameters).token_losses(cpu, &streams, &run.batch);
+        let losses = run.layers.head(&self.parameters).token_losses(cpu, &streams, &run.batch);
         Ok(run.cut(&losses, 1, batch.len))
     }
 
@@ -118,7 +119,7 @@ impl Model {
         let (run, streams) = self.run_ids(cpu, ids, rows, len, mask, pass)?;
         let vocab = self.config.vocab_size;
         let mut logits = Matrix::zeros(rows * run.batch.len, vocab);
-        run.head(&self.parameters).logits(cpu, &streams, logits.view_mut());
+        run.layers.head(&self.parameters).logits(cpu, &streams, logits.view_mut());
         if run.batch.len == len {
             return Ok(logits);
         }
@@ -129,7 +130,7 @@ impl Model {
     pub fn embed(&self, cpu: &Cpu, ids: &[u32], rows: usize, len: usize) -> Result<Matrix> {
         check_tokens(&self.config, ids, rows, len, None)?;
         let embeddings = Embeddings::new(&self.config, self.parameters.group(0), &Pass::evaluation());
-        Ok(embeddings.forward(cpu, ids, len, 0))
+        Ok(embeddings.forward(cpu, ids, len))
     }
 
     /// The two streams after the last block, `[rows·len, hidden_size]` each: first y1, then y2.
@@ -161,7 +162,8 @@ impl Model {
         pass: &'a Pass,
     ) -> Result<(Run<'a>, Streams<Matrix>)> {
         check_tokens(&self.config, ids, rows, len, mask)?;
-        let run = Run::of_ids(&self.config, &self.rotations, ids, rows, len, mask, pass)?;
+        let layers = Layers::new(&self.config, &self.rotations, pass)?;
+        let run = Run::of_ids(layers, ids, rows, len, mask);
         let streams = run.streams(&self.parameters, cpu)?;
         Ok((run, streams))
     }
@@ -213,23 +215,12 @@ impl Model {
 
     /// Block `layer`, set up for rows of one shape: attention and feed-forward as a reversible coupling.
     pub fn block<'a>(&'a self, layer: usize, shape: Shape<'a>, pass: &'a Pass) -> Result<ReformerBlock<'a>> {
-        let config = &self.config;
-        let rotations = match (config.attn_layers[layer], &pass.rotations, pass.num_hashes) {
-            (Kind::Local | Kind::Full, ..) => Cow::Borrowed(&[][..]),
-            (Kind::Lsh, Some(given), _) => {
-                run::check_rotations(config, given)?;
-                Cow::Borrowed(&given[config.lsh_index(layer)][..])
-            }
-            (Kind::Lsh, None, Some(rounds)) => {
-                Cow::Owned(draw_rotations(config, rounds).swap_remove(config.lsh_index(layer)))
-            }
-            (Kind::Lsh, None, None) => Cow::Borrowed(self.rotations(layer)),
-        };
-        let group = self.parameters.group(layer + 1);
-        Ok(ReformerBlock {
-            f: Attention::new(config, group, layer, shape, rotations, pass),
-            g: FeedForward::new(config, group, layer, pass),
-        })
+        layers::single_block(&self.config, &self.parameters, &self.rotations, layer, shape, pass)
+    }
+
+    /// Rounds every matrix that a step multiplies by to `bf16`, and returns them packed.
+    pub fn pack_bf16(&mut self) -> Packed {
+        Packed::round(&self.config, &mut self.parameters)
     }
 
     /// Where the first number of this pass is that is not finite: a parameter, then forward in order, then gradients in

@@ -13,7 +13,7 @@ use crate::training::{self, Handed};
 
 /// The first place, or `None` if all is well.
 pub(crate) fn locate(parameters: &Parameters, run: &Run<'_>, cpu: &Cpu) -> Option<NonFinite> {
-    let layers = run.config.layers();
+    let layers = run.layers.config.layers();
     let mut groups = parameters.groups().iter().enumerate();
     let parameter = groups.find_map(|(i, group)| in_group(Part::of_group(i, layers), group, "parameter"));
     parameter.or_else(|| forward(parameters, run, cpu)).or_else(|| gradients(parameters, run, cpu))
@@ -69,12 +69,12 @@ fn forward(parameters: &Parameters, run: &Run<'_>, cpu: &Cpu) -> Option<NonFinit
     if let Err(error) = sequence::forward(cpu, &mut streams, blocks, |_, _| Ok(())) {
         return found(Part::Block(error.block()), error.into_source());
     }
-    let report = run.head(parameters).loss(cpu, &streams, &run.batch);
+    let report = run.layers.head(parameters).loss(cpu, &streams, &run.batch);
     if report.loss.is_finite() { None } else { found(Part::Head, "loss") }
 }
 
 fn gradients(parameters: &Parameters, run: &Run<'_>, cpu: &Cpu) -> Option<NonFinite> {
-    let (mut found, layers) = (None, run.config.layers());
+    let (mut found, layers) = (None, run.layers.config.layers());
     let mut sink = |index: usize, gradient: &Group| {
         found = found.take().or_else(|| in_group(Part::of_group(index, layers), gradient, "gradient"));
     };

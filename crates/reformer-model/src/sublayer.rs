@@ -5,18 +5,19 @@
 
 mod attention;
 mod feed_forward;
+pub(crate) mod memory;
 pub(crate) mod semantics;
 
 use reformer_reversible::Coupling;
-pub use reformer_reversible::Sublayer;
+pub use reformer_reversible::{Stepwise, Sublayer};
 
-pub use attention::Attention;
+pub use attention::AttentionLayer;
 pub(crate) use attention::{PIECE, portions};
 pub use feed_forward::FeedForward;
 pub(crate) use feed_forward::piece as feed_forward_piece;
 
 /// A block: two half-residual couplings.
-pub type ReformerBlock<'a> = Coupling<Attention<'a>, FeedForward<'a>>;
+pub type ReformerBlock<'a> = Coupling<AttentionLayer<'a>, FeedForward<'a>>;
 
 /// The rows that a pass works on.
 #[derive(Clone, Copy, Debug)]

@@ -122,7 +122,7 @@ pub(crate) fn forward_and_reverse(
     scale: f32,
     ledger: &mut dyn Ledger,
 ) -> Result<LossReport> {
-    let layers = run.config.layers();
+    let layers = run.layers.config.layers();
     let (mut streams, mut saved) = (run.embed(ledger.parameters(), cpu), Vec::with_capacity(layers));
     sequence::forward(cpu, &mut streams, run.blocks(ledger.parameters()), |_, decided| {
         saved.push(decided);
@@ -130,12 +130,12 @@ pub(crate) fn forward_and_reverse(
     })?;
 
     let (tokens, width) = (streams.first.rows(), streams.first.cols());
-    let zeros = || GradientStream::zeros(run.gradient_streams(), tokens, width);
+    let zeros = || GradientStream::zeros(run.layers.pass.gradient_streams, tokens, width);
     let mut grads = Streams { first: zeros(), second: zeros() };
     // A tied decoder is the table of word embeddings, so that table's gradient is begun here and completed last.
     let mut words = ledger.room(0);
     let mut gradient = ledger.room(layers + 1);
-    let head = run.head(ledger.parameters());
+    let head = run.layers.head(ledger.parameters());
     let report =
         head.loss_and_gradient(cpu, &streams, &run.batch, scale, &mut grads, &mut gradient, &mut words);
     ledger.begin(&report)?;
@@ -150,7 +150,7 @@ pub(crate) fn forward_and_reverse(
     // Before the embeddings ask for a matrix of the streams' size.
     drop(streams);
 
-    run.embeddings(ledger.parameters()).backward(cpu, &run.batch, grads, &mut words);
+    run.layers.embeddings(ledger.parameters()).backward(cpu, &run.batch, grads, &mut words);
     ledger.done(0, words)?;
     Ok(report)
 }

@@ -16,7 +16,7 @@
 use crate::{
     activations::{Activations, Streams},
     block::Block,
-    sublayer::Sublayer,
+    sublayer::{Stepwise, Sublayer},
 };
 
 /// A block `(x1, x2) → (y1, y2)` of two residual functions.
@@ -26,6 +26,27 @@ pub struct Coupling<F, G> {
     pub f: F,
     /// Reads the first stream and writes to the second: feed-forward, in a Reformer.
     pub g: G,
+}
+
+impl<F, G> Coupling<F, G> {
+    /// `(x1, x2) → (y1, y2)` in place, for new positions alone; nothing is kept for a way back.
+    ///
+    /// After an error the streams are of no use, and `memory` may hold some of the new positions.
+    pub fn step<C, M>(
+        &self,
+        context: &C,
+        streams: &mut Streams<F::Activations>,
+        memory: &mut M,
+    ) -> Result<(), F::Error>
+    where
+        C: ?Sized,
+        M: ?Sized,
+        F: Stepwise<C, M>,
+        G: Stepwise<C, M, Activations = F::Activations, Error = F::Error>,
+    {
+        self.f.step(context, &streams.second, memory, &mut streams.first)?;
+        self.g.step(context, &streams.first, memory, &mut streams.second)
+    }
 }
 
 impl<C, F, G> Block<C> for Coupling<F, G>

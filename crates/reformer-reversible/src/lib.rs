@@ -5,6 +5,7 @@
 //! Kaiser, Levskaya 2020, section 3; Gomez, Ren, Urtasun, Grosse 2017).
 //!
 //! - [`Sublayer`]: what `F` and `G` offer, a forward pass and a vector-Jacobian product; on any buffers ([`Activations`])
+//! - [`Stepwise`]: a forward pass over new positions only, with a memory of the earlier ones
 //! - [`Coupling`]: two of them as a [`Block`], forward and back in place
 //! - [`sequence`]: the walk over all blocks, which hands out each block's parameter gradients on its way back
 //!
@@ -25,4 +26,4 @@ pub use activations::{Activations, Streams};
 pub use block::Block;
 pub use coupling::Coupling;
 pub use sequence::SequenceError;
-pub use sublayer::Sublayer;
+pub use sublayer::{Stepwise, Sublayer};

@@ -1,4 +1,10 @@
 //! What a residual function must offer to stand in a reversible block: the seam that other devices implement.
+//!
+//! ```text
+//! forward            y += f(x)                                       a whole sequence
+//! reverse_and_grad   y −= f(x), dx += (∂f/∂x)ᵀ dy, dθ += (∂f/∂θ)ᵀ dy   the same, backwards
+//! step               y += f(x)                                       new positions, the earlier ones from memory
+//! ```
 
 use crate::activations::Activations;
 
@@ -44,5 +50,22 @@ pub trait Sublayer<C: ?Sized> {
         dy: &Self::Differentials,
         dx: &mut Self::Differentials,
         gradient: &mut Self::Gradient,
+    ) -> Result<(), Self::Error>;
+}
+
+/// The third verb of a sublayer whose rows are positions of sequences that grow: what decoding needs.
+///
+/// `M` is what is remembered of the positions so far. Both functions of a block are given the same memory, since one of them
+/// usually has none of its own: a feed-forward layer looks at every position by itself.
+pub trait Stepwise<C: ?Sized, M: ?Sized>: Sublayer<C> {
+    /// `y += f(x)` of new positions, which `memory` remembers from now on.
+    ///
+    /// After an error `memory` may hold some of them.
+    fn step(
+        &self,
+        context: &C,
+        x: &Self::Activations,
+        memory: &mut M,
+        y: &mut Self::Activations,
     ) -> Result<(), Self::Error>;
 }

@@ -129,7 +129,7 @@ impl DecodeState {
             Storage::Bf16 => Dtype::BF16,
         };
         for (l, layer) in self.layers.iter().enumerate() {
-            let (first, rows) = (layer.rows.first_kept(), &layer.rows);
+            let (first, rows) = (layer.key_values.first_kept(), &layer.key_values);
             about.insert(format!("layers.{l}.first"), first.to_string());
             about.insert(format!("layers.{l}.lowered"), usize::from(layer.lowered).to_string());
             let shape = vec![rows.len() - first, rows.heads(), 2 * rows.head_dim()];
@@ -201,10 +201,10 @@ impl DecodeState {
         state.ids = numbers(tensor("ids".into())?.data());
         let len = state.len();
         for (l, layer) in state.layers.iter_mut().enumerate() {
-            let shape = (layer.rows.heads(), layer.rows.head_dim());
+            let shape = (layer.key_values.heads(), layer.key_values.head_dim());
             let first = number(&format!("layers.{l}.first"))?;
             let rows = tensor(format!("layers.{l}.keys_values"))?;
-            layer.rows = KeyValues::from_bytes(shape, storage, (first, len), rows.data())?;
+            layer.key_values = KeyValues::from_bytes(shape, storage, (first, len), rows.data())?;
             if layer.tables.is_empty() {
                 continue;
             }
@@ -217,7 +217,7 @@ impl DecodeState {
             if len == 0 {
                 continue;
             }
-            let buckets = layer.table_buckets(config.num_hashes, config.buckets().total());
+            let buckets = layer.table_buckets(config);
             for (table, ids) in layer.tables.iter_mut().zip(ids.chunks(len * config.num_hashes)) {
                 let mut fresh = BucketTable::new(config.num_hashes, buckets);
                 for ids in ids.chunks(config.num_hashes) {

@@ -20,22 +20,18 @@
 
 mod file;
 mod read;
-mod weights;
-
-use std::sync::Arc;
 
 use reformer_attention::decode::PAGE;
-use reformer_attention::{Attention, BucketTable, KeyValues};
 
 pub use reformer_attention::Storage;
 
 use crate::config::{Config, Kind};
 use crate::error::{ModelError, Result};
 use crate::model::Model;
+use crate::sublayer::memory::LayerMemory;
 use crate::sublayer::semantics;
 
 pub use read::{Decoder, FIRST_PIECE, PIECE};
-pub use weights::Packed;
 
 /// How a state remembers, and what LSH layers compute from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,69 +55,15 @@ impl Default for DecodeOptions {
 pub struct DecodeState {
     ids: Vec<u32>,
     options: DecodeOptions,
-    layers: Vec<LayerState>,
-}
-
-/// What one layer remembers.
-#[derive(Clone, Debug)]
-pub(crate) struct LayerState {
-    kind: Kind,
-    rows: KeyValues,
-    /// Per head; empty unless the layer hashes.
-    tables: Vec<Arc<BucketTable>>,
-    /// Steps sort below the prompt, as Hugging Face's do by mistake: see [`LayerState::lower`].
-    lowered: bool,
-}
-
-impl LayerState {
-    /// Hugging Face numbers buckets through all rounds, `id + round·B`, or `id + round·(B + 1)` where a prompt had to be
-    /// padded. Its steps guess which, from the largest number that they find: if no head's last round holds one of its
-    /// upper buckets, they take `B` beside a prompt's `B + 1`, and a step's bucket in round r sorts r places too low. To
-    /// say what it says, tables of such layers have `rounds − 1` buckets more, below the others, for steps to fall into.
-    fn lower(&mut self, rounds: usize, total: usize) -> Result<()> {
-        let upper = |table: &BucketTable| {
-            let ids = table.ids().iter().skip(rounds - 1).step_by(rounds);
-            ids.copied().any(|id| id as usize + rounds > total)
-        };
-        if rounds == 1 || self.tables.iter().any(|table| upper(table)) {
-            return Ok(());
-        }
-        for table in &mut self.tables {
-            let mut raised = BucketTable::new(rounds, total + rounds - 1);
-            for ids in table.ids().chunks(rounds) {
-                let ids: Vec<u32> = ids.iter().map(|id| id + rounds as u32 - 1).collect();
-                raised.push(&ids)?;
-            }
-            *table = Arc::new(raised);
-        }
-        self.lowered = true;
-        Ok(())
-    }
-
-    /// Buckets of a round of this layer's tables.
-    fn table_buckets(&self, rounds: usize, total: usize) -> usize {
-        if self.lowered { total + rounds - 1 } else { total }
-    }
-}
-
-/// The attention of a layer's steps. Length decides only whether a local layer has neighbours; a step finds that out itself.
-fn attention(config: &Config, layer: usize, options: &DecodeOptions) -> Attention {
-    semantics::attention(config, layer, usize::MAX, options.attention)
+    layers: Vec<LayerMemory>,
 }
 
 impl DecodeState {
     pub(crate) fn new(model: &Model, options: DecodeOptions) -> Self {
         let config = model.config();
         let layer = |layer: usize| {
-            let tables =
-                if attention(config, layer, &options).hashes() { model.rotations(layer) } else { &[] };
-            let table = |_| Arc::new(BucketTable::new(config.num_hashes, config.buckets().total()));
-            LayerState {
-                kind: config.attn_layers[layer],
-                rows: KeyValues::new(config.num_attention_heads, config.attention_head_size, options.storage),
-                tables: tables.iter().map(table).collect(),
-                lowered: false,
-            }
+            let hashes = semantics::of_steps(config, layer, options.attention).hashes();
+            LayerMemory::new(config, layer, hashes, options.storage)
         };
         Self { ids: Vec::new(), options, layers: (0..config.layers()).map(layer).collect() }
     }
@@ -152,72 +94,47 @@ impl DecodeState {
         if len >= self.len() {
             return Ok(());
         }
-        let needed = |layer: usize| attention(config, layer, &self.options).first_seen(len);
-        let kept = |(l, layer): (usize, &LayerState)| len == 0 || needed(l) >= layer.rows.first_kept();
+        let needed =
+            |layer: usize| semantics::of_steps(config, layer, self.options.attention).first_seen(len);
+        let kept = |(l, layer): (usize, &LayerMemory)| len == 0 || needed(l) >= layer.key_values.first_kept();
         if !self.layers.iter().enumerate().all(kept) {
             return Err(ModelError::Forgotten { wanted: len, len: self.len(), undo: self.options.undo });
         }
         self.ids.truncate(len);
-        for layer in &mut self.layers {
-            if len == 0 {
-                layer.lowered = false;
-                let (storage, old) = (self.options.storage, &layer.rows);
-                layer.rows = KeyValues::new(old.heads(), old.head_dim(), storage);
-            } else {
-                layer.rows.truncate(len);
-            }
-            for table in &mut layer.tables {
-                if len == 0 {
-                    *table = Arc::new(BucketTable::new(config.num_hashes, config.buckets().total()));
-                } else {
-                    Arc::make_mut(table).truncate(len);
-                }
-            }
-        }
+        self.layers.iter_mut().for_each(|layer| layer.truncate(len, config));
         Ok(())
+    }
+
+    /// After a read that failed: what layers have remembered of tokens that are not the state's goes.
+    fn roll_back(&mut self, config: &Config) {
+        let len = self.len();
+        self.layers.iter_mut().for_each(|layer| layer.truncate(len, config));
     }
 
     /// Heap bytes held, pages shared with forks included.
     pub fn bytes(&self) -> usize {
-        let of = |layer: &LayerState| {
-            layer.rows.bytes() + layer.tables.iter().map(|table| table.bytes()).sum::<usize>()
-        };
-        self.ids.capacity() * size_of::<u32>() + self.layers.iter().map(of).sum::<usize>()
+        self.ids.capacity() * size_of::<u32>() + self.layers.iter().map(LayerMemory::bytes).sum::<usize>()
     }
 
     /// Bytes that each further token takes once local layers have their reach: keys and values of the other layers, and
     /// the buckets' ids and places (about).
     pub fn bytes_per_token(&self) -> usize {
-        let of = |layer: &LayerState| match layer.kind {
-            Kind::Local => 0,
-            Kind::Full | Kind::Lsh => {
-                let buckets: usize = layer.tables.iter().map(|table| 10 * table.rounds()).sum();
-                layer.rows.bytes_per_position() + buckets
-            }
-        };
-        size_of::<u32>() + self.layers.iter().map(of).sum::<usize>()
+        size_of::<u32>() + self.layers.iter().map(LayerMemory::bytes_per_token).sum::<usize>()
     }
 
     /// Gives back what no later step and no allowed undoing will see.
     fn forget(&mut self, config: &Config) {
         let (len, options) = (self.len(), self.options);
         for (l, layer) in self.layers.iter_mut().enumerate() {
-            let seen = attention(config, l, &options).first_seen(len.saturating_sub(options.undo));
-            layer.rows.forget_before(seen);
+            let seen = semantics::of_steps(config, l, options.attention)
+                .first_seen(len.saturating_sub(options.undo));
+            layer.key_values.forget_before(seen);
         }
     }
 
     /// Fails if another model's shape made this state.
     fn check(&self, config: &Config) -> Result<()> {
-        let own = |(l, layer): (usize, &LayerState)| {
-            layer.kind == config.attn_layers[l]
-                && layer.rows.heads() == config.num_attention_heads
-                && layer.rows.head_dim() == config.attention_head_size
-                && layer.tables.iter().all(|t| {
-                    let buckets = layer.table_buckets(config.num_hashes, config.buckets().total());
-                    (t.rounds(), t.num_buckets()) == (config.num_hashes, buckets)
-                })
-        };
+        let own = |(l, layer): (usize, &LayerMemory)| layer.fits(config, l);
         if self.layers.len() == config.layers() && self.layers.iter().enumerate().all(own) {
             return Ok(());
         }
@@ -255,6 +172,3 @@ impl Model {
         Decoder::new(self).step(cpu, state, id)
     }
 }
-
-/// What a prompt's layer shows: its projections and its buckets (none unless it hashes).
-pub(crate) type Seen<'s> = dyn FnMut(&[reformer_tensor::LeasedMatrix], &[reformer_lsh::Buckets]) + 's;

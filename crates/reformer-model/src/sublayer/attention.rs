@@ -7,26 +7,24 @@
 //! f(x) = dropout(attend(…)·Woᵀ)             [rows·len, h]
 //! ```
 //!
-//! Saved for the reverse pass: the buckets, nothing else. Forward and reverse are in [`passes`]; here is what they and
-//! decoding share.
+//! Saved for the reverse pass: the buckets, nothing else. Forward and reverse are in [`passes`], steps in [`step`]; here
+//! is what they share.
 
 mod passes;
 mod portions;
+mod step;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use reformer_attention::{Inputs, Layout};
 use reformer_lsh::{Buckets, Rotations, hash_vectors};
-use reformer_tensor::{
-    Address, Cpu, Lease, LeasedMatrix, Matrix, Purpose, View, Write, elementwise, layer_norm, matmul_nt,
-};
+use reformer_tensor::{Address, Cpu, Lease, LeasedMatrix, Purpose, View, Write, layer_norm, matmul_nt};
 
 use crate::batch::Pass;
 use crate::config::Config;
-use crate::decode::Seen;
 use crate::error::Result;
-use crate::parameters::Group;
+use crate::packed::BlockWeights;
 use crate::sublayer::semantics;
 
 pub(crate) use portions::{PIECE, Portion, portions};
@@ -38,9 +36,9 @@ const PROJECTIONS: usize = 2;
 
 /// A block's attention under a pass.
 #[derive(Debug)]
-pub struct Attention<'a> {
+pub struct AttentionLayer<'a> {
     config: &'a Config,
-    group: &'a Group,
+    weights: BlockWeights<'a>,
     attention: reformer_attention::Attention,
     rows: usize,
     len: usize,
@@ -59,33 +57,28 @@ struct Attended {
     z: Lease<f32>,
 }
 
-impl<'a> Attention<'a> {
+impl<'a> AttentionLayer<'a> {
     pub(crate) fn new(
         config: &'a Config,
-        group: &'a Group,
-        layer: usize,
+        weights: BlockWeights<'a>,
         shape: super::Shape<'a>,
         rotations: Cow<'a, [Rotations]>,
         pass: &Pass,
     ) -> Self {
+        let layer = weights.layer;
         let attention = semantics::attention(config, layer, shape.len, pass.attention);
         let address = |purpose| Address { seed: pass.seed, step: pass.step, layer: layer as u32, purpose };
         let some = config.hidden_dropout_prob > 0.0 || attention.dropout() > 0.0;
         let drop = (pass.training && some)
             .then(|| (address(Purpose::AttentionDropout), address(Purpose::HiddenDropout)));
         let super::Shape { rows, len, mask } = shape;
-        Self { config, group, attention, rows, len, mask, rotations, drop }
+        Self { config, weights, attention, rows, len, mask, rotations, drop }
     }
 
     /// Number of projections: query_key and value, or query, key and value.
     fn projections(&self) -> usize {
         // Two norms before, the output projection after; the feed-forward tensors are six.
-        self.group.specs().len() - 6 - 3
-    }
-
-    fn matrix(&self, i: usize) -> View<'a> {
-        let shape = &self.group.specs()[i].shape;
-        View::new(self.group.tensor(i), shape[0], shape[1])
+        self.weights.group.specs().len() - 6 - 3
     }
 
     fn eps(&self) -> f32 {
@@ -103,18 +96,13 @@ impl<'a> Attention<'a> {
         Layout { batch: portion.rows.len(), len: self.len, heads, head_dim }
     }
 
-    /// Everything at once: what decoding a prompt wants.
-    fn whole(&self) -> Portion {
-        Portion { index: 0, rows: 0..self.rows, heads: 0..self.config.num_attention_heads }
-    }
-
     fn mask_of(&self, rows: Range<usize>) -> Option<&'a [bool]> {
         self.mask.map(|mask| &mask[rows.start * self.len..rows.end * self.len])
     }
 
-    pub(crate) fn norm(&self, cpu: &Cpu, x: View<'_>) -> LeasedMatrix {
+    fn norm(&self, cpu: &Cpu, x: View<'_>) -> LeasedMatrix {
         let mut n = cpu.workspace.take_matrix(x.rows(), x.cols());
-        let (gamma, beta) = (self.group.tensor(GAMMA), self.group.tensor(BETA));
+        let (gamma, beta) = (self.weights.tensor(GAMMA), self.weights.tensor(BETA));
         layer_norm::forward(cpu, x, gamma, beta, self.eps(), n.view_mut());
         n
     }
@@ -127,7 +115,7 @@ impl<'a> Attention<'a> {
         for piece in pieces(x.rows()) {
             let n = self.norm(cpu, x.rows_range(piece.clone()));
             for (i, p) in projected.iter_mut().enumerate() {
-                let weight = self.matrix(PROJECTIONS + i).rows_range(columns.clone());
+                let weight = self.weights.matrix(PROJECTIONS + i).rows_range(columns.clone());
                 let mut p = p.view_mut();
                 matmul_nt(cpu, n.view(), weight, Write::Overwrite, p.rows_range_mut(piece.clone()));
             }
@@ -137,35 +125,7 @@ impl<'a> Attention<'a> {
 
     /// The output projection's columns that some heads' outputs meet, `[h, heads·d]`.
     fn output_weight(&self, heads: &Range<usize>) -> View<'a> {
-        self.matrix(PROJECTIONS + self.projections()).columns(self.columns(heads))
-    }
-
-    /// `y += out·Woᵀ`, for decoding; no dropout there.
-    pub(crate) fn add_output(&self, cpu: &Cpu, out: View<'_>, y: &mut [f32]) {
-        let mut t = cpu.workspace.take_matrix(out.rows(), self.config.hidden_size);
-        let weight = self.matrix(PROJECTIONS + self.projections());
-        matmul_nt(cpu, out, weight, Write::Overwrite, t.view_mut());
-        elementwise::add_assign(cpu, y, t.as_slice());
-    }
-
-    /// `y += f(x)` of a single row of tokens, shown on the way to `see`; buckets also where they are not needed yet, as
-    /// later tokens will need them.
-    pub(crate) fn forward_seen(
-        &self,
-        cpu: &Cpu,
-        x: &Matrix,
-        y: &mut Matrix,
-        see: &mut Seen<'_>,
-    ) -> Result<()> {
-        let whole = self.whole();
-        let (attended, hashed) = self.attend(cpu, x.view(), &whole, None)?;
-        if hashed.is_empty() && !self.rotations.is_empty() {
-            see(&attended.projected, &self.hash(cpu, attended.projected[0].view(), &whole)?);
-        } else {
-            see(&attended.projected, &hashed);
-        }
-        self.add_output(cpu, attended.out.view(), y.as_mut_slice());
-        Ok(())
+        self.weights.matrix(PROJECTIONS + self.projections()).columns(self.columns(heads))
     }
 
     /// Buckets of every (row, head) of a portion.

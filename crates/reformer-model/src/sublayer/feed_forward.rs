@@ -12,7 +12,7 @@
 //! `reverse_and_grad` recomputes a piece once and uses it twice: for `y −= f(x)` and for
 //! `da = dt·W₂`, `du = act′(u)·da`, `dn = du·W₁` with `dW₂ += dtᵀ·act(u)`, `dW₁ += duᵀ·n`.
 
-use reformer_reversible::Sublayer;
+use reformer_reversible::{Stepwise, Sublayer};
 use reformer_tensor::{
     Address, Cpu, LeasedMatrix, Matrix, Purpose, View, ViewMut, Write, activation, bias, dropout,
     elementwise, layer_norm, matmul, matmul_nt, matmul_tn,
@@ -22,7 +22,9 @@ use crate::batch::Pass;
 use crate::config::Config;
 use crate::error::ModelError;
 use crate::gradient_stream::GradientStream;
-use crate::parameters::{Group, attention_tensors};
+use crate::packed::BlockWeights;
+use crate::parameters::Group;
+use crate::sublayer::memory::Reading;
 
 /// Tensors after those of attention.
 const GAMMA: usize = 0;
@@ -36,9 +38,7 @@ const B2: usize = 5;
 #[derive(Debug)]
 pub struct FeedForward<'a> {
     config: &'a Config,
-    group: &'a Group,
-    /// The first tensor of this sublayer in the group.
-    first: usize,
+    weights: BlockWeights<'a>,
     /// Inner and output masks.
     drop: Option<(Address, Address)>,
 }
@@ -49,26 +49,12 @@ pub(crate) fn piece(config: &Config) -> usize {
 }
 
 impl<'a> FeedForward<'a> {
-    pub(crate) fn new(config: &'a Config, group: &'a Group, layer: usize, pass: &Pass) -> Self {
-        let first = attention_tensors(config.attn_layers[layer]);
-        let address = |purpose| Address { seed: pass.seed, step: pass.step, layer: layer as u32, purpose };
+    pub(crate) fn new(config: &'a Config, weights: BlockWeights<'a>, pass: &Pass) -> Self {
+        let layer = weights.layer as u32;
+        let address = |purpose| Address { seed: pass.seed, step: pass.step, layer, purpose };
         let drop = (pass.training && config.hidden_dropout_prob > 0.0)
             .then(|| (address(Purpose::FeedForwardDropout), address(Purpose::HiddenDropout).sub(u64::MAX)));
-        Self { config, group, first, drop }
-    }
-
-    fn weight(&self, i: usize) -> &'a [f32] {
-        self.group.tensor(self.first + i)
-    }
-
-    fn matrix(&self, i: usize) -> View<'a> {
-        let shape = &self.group.specs()[self.first + i].shape;
-        View::new(self.weight(i), shape[0], shape[1])
-    }
-
-    /// Where tensor `i` lies in a gradient buffer.
-    fn place(&self, i: usize) -> std::ops::Range<usize> {
-        self.group.specs()[self.first + i].range()
+        Self { config, weights, drop }
     }
 
     fn eps(&self) -> f32 {
@@ -93,14 +79,21 @@ impl<'a> FeedForward<'a> {
 
     fn norm(&self, cpu: &Cpu, x: View<'_>) -> LeasedMatrix {
         let mut n = cpu.workspace.take_matrix(x.rows(), x.cols());
-        layer_norm::forward(cpu, x, self.weight(GAMMA), self.weight(BETA), self.eps(), n.view_mut());
+        layer_norm::forward(
+            cpu,
+            x,
+            self.weights.tensor(GAMMA),
+            self.weights.tensor(BETA),
+            self.eps(),
+            n.view_mut(),
+        );
         n
     }
 
     /// `n·W₁ᵀ`, without the bias.
     fn inner(&self, cpu: &Cpu, n: View<'_>) -> LeasedMatrix {
         let mut u = cpu.workspace.take_matrix(n.rows(), self.config.feed_forward_size);
-        matmul_nt(cpu, n, self.matrix(W1), Write::Overwrite, u.view_mut());
+        matmul_nt(cpu, n, self.weights.matrix(W1), Write::Overwrite, u.view_mut());
         u
     }
 
@@ -108,9 +101,9 @@ impl<'a> FeedForward<'a> {
     fn activate(&self, cpu: &Cpu, piece: usize, mut u: ViewMut<'_>, a: ViewMut<'_>) {
         let kind = self.config.activation();
         if self.drop.is_none() {
-            return activation::forward_biased(cpu, kind, self.weight(B1), u, a);
+            return activation::forward_biased(cpu, kind, self.weights.tensor(B1), u, a);
         }
-        bias::add_rows(cpu, u.reborrow(), self.weight(B1));
+        bias::add_rows(cpu, u.reborrow(), self.weights.tensor(B1));
         self.drop_inner(cpu, piece, u.reborrow());
         activation::forward(cpu, kind, u.as_view(), a);
     }
@@ -119,9 +112,9 @@ impl<'a> FeedForward<'a> {
     fn activate_in_place(&self, cpu: &Cpu, piece: usize, mut u: ViewMut<'_>) {
         let kind = self.config.activation();
         if self.drop.is_none() {
-            return activation::forward_biased_in_place(cpu, kind, self.weight(B1), u);
+            return activation::forward_biased_in_place(cpu, kind, self.weights.tensor(B1), u);
         }
-        bias::add_rows(cpu, u.reborrow(), self.weight(B1));
+        bias::add_rows(cpu, u.reborrow(), self.weights.tensor(B1));
         self.drop_inner(cpu, piece, u.reborrow());
         activation::forward_in_place(cpu, kind, u);
     }
@@ -138,8 +131,8 @@ impl<'a> FeedForward<'a> {
     }
 
     fn output(&self, cpu: &Cpu, piece: usize, a: View<'_>, mut t: ViewMut<'_>) {
-        matmul_nt(cpu, a, self.matrix(W2), Write::Overwrite, t.reborrow());
-        bias::add_rows(cpu, t.reborrow(), self.weight(B2));
+        matmul_nt(cpu, a, self.weights.matrix(W2), Write::Overwrite, t.reborrow());
+        bias::add_rows(cpu, t.reborrow(), self.weights.tensor(B2));
         self.drop_output(cpu, piece, t);
     }
 }
@@ -161,8 +154,8 @@ impl Sublayer<Cpu> for FeedForward<'_> {
             if self.drop.is_none() {
                 let mut y = y.view_mut();
                 let mut y = y.rows_range_mut(start..end);
-                matmul_nt(cpu, u.view(), self.matrix(W2), Write::Add, y.reborrow());
-                bias::add_rows(cpu, y, self.weight(B2));
+                matmul_nt(cpu, u.view(), self.weights.matrix(W2), Write::Add, y.reborrow());
+                bias::add_rows(cpu, y, self.weights.tensor(B2));
                 continue;
             }
             self.output(cpu, p, u.view(), n.view_mut());
@@ -202,21 +195,59 @@ impl Sublayer<Cpu> for FeedForward<'_> {
                 dt = t.view();
             }
             let gradient = gradient.data_mut();
-            bias::grad(cpu, dt, &mut gradient[self.place(B2)]);
-            let dw2 = ViewMut::new(&mut gradient[self.place(W2)], h, f);
+            bias::grad(cpu, dt, &mut gradient[self.weights.place(B2)]);
+            let dw2 = ViewMut::new(&mut gradient[self.weights.place(W2)], h, f);
             matmul_tn(cpu, dt, a.view(), Write::Add, dw2);
             // act(u) is not needed any more: its buffer takes da, then du.
-            matmul(cpu, dt, self.matrix(W2), Write::Overwrite, a.view_mut());
-            self.activate_back(cpu, p, u.view(), a.view_mut(), &mut gradient[self.place(B1)]);
-            matmul_tn(cpu, a.view(), n.view(), Write::Add, ViewMut::new(&mut gradient[self.place(W1)], f, h));
-            matmul(cpu, a.view(), self.matrix(W1), Write::Overwrite, t.view_mut());
+            matmul(cpu, dt, self.weights.matrix(W2), Write::Overwrite, a.view_mut());
+            self.activate_back(cpu, p, u.view(), a.view_mut(), &mut gradient[self.weights.place(B1)]);
+            matmul_tn(
+                cpu,
+                a.view(),
+                n.view(),
+                Write::Add,
+                ViewMut::new(&mut gradient[self.weights.place(W1)], f, h),
+            );
+            matmul(cpu, a.view(), self.weights.matrix(W1), Write::Overwrite, t.view_mut());
 
-            let places = [self.place(GAMMA), self.place(BETA)];
+            let places = [self.weights.place(GAMMA), self.weights.place(BETA)];
             let [dgamma, dbeta] = gradient.get_disjoint_mut(places).expect("tensors do not overlap");
             dx.update(cpu, start..end, |dx| {
-                layer_norm::backward(cpu, x, self.weight(GAMMA), self.eps(), t.view(), dx, dgamma, dbeta);
+                layer_norm::backward(
+                    cpu,
+                    x,
+                    self.weights.tensor(GAMMA),
+                    self.eps(),
+                    t.view(),
+                    dx,
+                    dgamma,
+                    dbeta,
+                );
             });
         }
+        Ok(())
+    }
+}
+
+impl Stepwise<Cpu, Reading<'_>> for FeedForward<'_> {
+    /// Every position is by itself, so nothing is remembered.
+    fn step(
+        &self,
+        cpu: &Cpu,
+        x: &Matrix,
+        reading: &mut Reading<'_>,
+        y: &mut Matrix,
+    ) -> Result<(), ModelError> {
+        let rows = match reading {
+            Reading::Prompt { .. } => return self.forward(cpu, x, y),
+            Reading::Steps { rows, .. } => *rows,
+        };
+        let mut n = self.norm(cpu, x.view());
+        let mut u = self.weights.weight(W1).product(cpu, rows, n.view());
+        self.activate_in_place(cpu, 0, u.view_mut());
+        self.weights.weight(W2).multiply(cpu, rows, u.view(), n.view_mut());
+        bias::add_rows(cpu, n.view_mut(), self.weights.tensor(B2));
+        elementwise::add_assign(cpu, y.as_mut_slice(), n.as_slice());
         Ok(())
     }
 }

@@ -67,6 +67,11 @@ pub(crate) fn attention(config: &Config, layer: usize, len: usize, instead: Opti
     }
 }
 
+/// The attention of a layer's steps. Length decides only whether a local layer has neighbours; a step finds that out by itself.
+pub(crate) fn of_steps(config: &Config, layer: usize, instead: Option<Kind>) -> Attention {
+    attention(config, layer, usize::MAX, instead)
+}
+
 /// Number of projections: query_key and value, or query, key and value.
 pub(crate) fn projections(attention: &Attention) -> usize {
     if attention.keys().are_shared() { 2 } else { 3 }

@@ -18,12 +18,12 @@ use reformer_tensor::{
     matmul_nt, matmul_tn,
 };
 
-use super::{Attended, Attention, BETA, GAMMA, PROJECTIONS, Portion, pieces, portions};
+use super::{Attended, AttentionLayer, BETA, GAMMA, PROJECTIONS, Portion, pieces, portions};
 use crate::error::{ModelError, Result};
 use crate::gradient_stream::GradientStream;
 use crate::parameters::Group;
 
-impl Attention<'_> {
+impl AttentionLayer<'_> {
     fn portions(&self) -> Vec<Portion> {
         portions(self.rows, self.len, self.config.num_attention_heads, self.config.attention_head_size)
     }
@@ -135,14 +135,14 @@ impl Attention<'_> {
                 let dp = dp.view().rows_range(piece.clone());
                 let mut dweight = self.weight_gradient(gradient, PROJECTIONS + i);
                 matmul_tn(cpu, dp, n.view(), Write::Add, dweight.rows_range_mut(columns.clone()));
-                let weight = self.matrix(PROJECTIONS + i).rows_range(columns.clone());
+                let weight = self.weights.matrix(PROJECTIONS + i).rows_range(columns.clone());
                 let write = if i == 0 { Write::Overwrite } else { Write::Add };
                 matmul(cpu, dp, weight, write, dn.view_mut());
             }
-            let places = [GAMMA, BETA].map(|i| self.group.specs()[i].range());
+            let places = [GAMMA, BETA].map(|i| self.weights.place(i));
             let [dgamma, dbeta] =
                 gradient.data_mut().get_disjoint_mut(places).expect("tensors do not overlap");
-            let (gamma, token) = (self.group.tensor(GAMMA), portion.rows.start * self.len + piece.start);
+            let (gamma, token) = (self.weights.tensor(GAMMA), portion.rows.start * self.len + piece.start);
             dx.update(cpu, token..token + piece.len(), |dx| {
                 layer_norm::backward(cpu, x, gamma, self.eps(), dn.view(), dx, dgamma, dbeta);
             });
@@ -151,12 +151,12 @@ impl Attention<'_> {
 
     /// Elements of a gradient group's tensor `i`.
     fn weight_gradient<'g>(&self, gradient: &'g mut Group, i: usize) -> ViewMut<'g> {
-        let view = self.matrix(i);
+        let view = self.weights.matrix(i);
         ViewMut::new(gradient.tensor_mut(i), view.rows(), view.cols())
     }
 }
 
-impl Sublayer<Cpu> for Attention<'_> {
+impl Sublayer<Cpu> for AttentionLayer<'_> {
     type Activations = Matrix;
     type Differentials = GradientStream;
     /// One per row and head, in the portions' order.
