@@ -3,8 +3,11 @@
 #[path = "support/models.rs"]
 mod models;
 
+use std::sync::Arc;
+
 use models::{distance, endless, fields, ids, model};
 use proptest::prelude::*;
+use reformer_lsh::{BucketCount, Rotations};
 use reformer_model::config::{ChunkWrap, Fields, Kind};
 use reformer_model::{DecodeOptions, DecodeState, Decoder, FIRST_PIECE, Model, ModelError, Pass, Storage};
 use reformer_tensor::Cpu;
@@ -369,4 +372,25 @@ fn a_model_that_sees_the_future_does_not_decode() {
     let model = model(Fields { is_decoder: false, ..fields() });
     let error = model.step(&Cpu::single(), &mut model.decode_state(), 1).unwrap_err();
     assert!(error.to_string().contains("is_decoder"));
+}
+
+#[test]
+fn a_read_that_fails_in_the_middle_leaves_the_state_as_it_was() {
+    let (model, cpu) = (model(fields()), Cpu::single());
+    // Rotations for more buckets than the config's: their ids do not fit the tables of layer 1. By then the local layer
+    // below it has remembered the tokens.
+    let (heads, count) = (0..2, BucketCount::new(&[64]).unwrap());
+    let foreign = heads.map(|head| Rotations::draw(5, 1, head, 8, 2, &count).unwrap()).collect();
+    let bad = Decoder::new(&model).with_rotations(Arc::new(vec![foreign])).unwrap();
+    for tokens in [0, 20] {
+        let mut state = model.decode_state();
+        if tokens > 0 {
+            model.prefill(&cpu, &mut state, &ids(tokens, 1)).unwrap();
+        }
+        let mut untouched = state.clone();
+        bad.prefill(&cpu, &mut state, &ids(30, 2)).unwrap_err();
+        assert_eq!(state.ids(), untouched.ids());
+        let read = |state: &mut DecodeState| model.prefill(&cpu, state, &ids(6, 3)).unwrap();
+        assert_eq!(read(&mut state), read(&mut untouched), "after {tokens} tokens");
+    }
 }

@@ -209,9 +209,9 @@ impl<'m> Decoder<'m> {
             turns => self.read_steps(cpu, layers, turns),
         };
         for NewTokens { state, ids } in turns {
-            if read.is_err() && state.is_empty() {
+            if read.is_err() {
                 state.roll_back(config);
-            } else if read.is_ok() {
+            } else {
                 state.ids.extend_from_slice(ids);
                 state.forget(config);
             }
