@@ -222,6 +222,7 @@ impl Attention {
         match self {
             Self::Full(_) => Walk::Exact(Exact { buckets: None, keep_duplicates: false }),
             Self::Local(config) => Walk::Chunks(local_chunks(config, len)),
+            // All rounds at once: without chunks a round hides nothing that another shows but by its buckets.
             Self::Lsh(config) if config.is_exact(len) => Walk::Exact(Exact {
                 buckets: buckets.filter(|_| config.same_bucket),
                 keep_duplicates: config.duplicates == Duplicates::Keep,
@@ -236,6 +237,7 @@ impl Attention {
 /// Positions as they stand, cut into chunks.
 fn local_chunks(config: &LocalConfig, len: usize) -> ChunkedList<'static> {
     let &LocalConfig { chunk_length, chunks_before, chunks_after, wrap, .. } = config;
+    // A chunk longer than the sequence would be gathered in slots that nobody fills.
     let chunks = Chunks::new(1, len, chunk_length.min(len), chunks_before, chunks_after, wrap);
     ChunkedList {
         chunks: chunks.expect("a checked configuration and at least one position"),
@@ -254,9 +256,10 @@ fn lsh_chunks<'a>(config: &LshConfig, buckets: &'a Buckets) -> ChunkedList<'a> {
     let (after, reach) = (chunks_after as u32, (chunks_before + chunks_after) as u32);
     let meeting = match (config.duplicates, wrap) {
         (Duplicates::Keep, _) => Meeting::Uncounted,
-        // One round: every visible pair meets once.
+        // One round: every visible pair meets once, and the counting loop is left out.
         (Duplicates::Correct, Wrap::Bounded) if rounds == 1 => Meeting::Uncounted,
         (Duplicates::Correct, Wrap::Bounded) => Meeting::InReach { after, reach },
+        // Across a round's end a pair may be seen that no round brings near; it is counted as the others count it.
         (Duplicates::Correct, Wrap::Circular) => {
             let total = (rounds * len.div_ceil(chunk)) as u32;
             Meeting::OnCircle { after, reach, total, same_bucket }

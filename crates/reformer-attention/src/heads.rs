@@ -132,14 +132,17 @@ impl Call {
         inputs.check(layout, self.keys.are_shared())?;
         layout.check("out", out.rows(), out.cols())?;
         check_count("z", z.len(), layout.head_count() * layout.len)?;
+        // Nothing to cut into heads.
         if layout.len == 0 {
             return Ok(());
         }
+        // Relaxed is enough: the threads are joined before it is read.
         let not_finite = AtomicBool::new(false);
         let heads: Vec<_> =
             layout.heads_mut(out).into_iter().zip(z.chunks_exact_mut(layout.len)).enumerate().collect();
         cpu.threads.for_each(heads, |(index, (out, z))| {
             let head = self.head(inputs, index, &not_finite);
+            // `out` needs no clearing: a row is overwritten by what it sees first (`tile/accumulate.rs`).
             z.fill(f32::NEG_INFINITY);
             let mut output = HeadOutput { out, z };
             walk(index, &head, &mut output);
@@ -171,6 +174,7 @@ impl Call {
             let head = self.head(inputs, index, &not_finite);
             let (out, dout) = (layout.head(upstream.out, index), layout.head(upstream.dout, index));
             let z = &upstream.z[index * layout.len..(index + 1) * layout.len];
+            // Once per row here instead of once per tile: a query meets several tiles in every round.
             let mut d = cpu.workspace.take(layout.len);
             cpu.threads.for_each(d.chunks_mut(ROWS).enumerate().collect(), |(p, d): (usize, &mut [f32])| {
                 for (i, d) in d.iter_mut().enumerate() {

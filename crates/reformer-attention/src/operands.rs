@@ -77,6 +77,7 @@ pub(crate) fn check_count(what: &'static str, got: usize, expected: usize) -> Re
 pub(crate) fn check_finite(cpu: &Cpu, what: &'static str, view: View<'_>) -> Result<()> {
     const ROWS: usize = 256;
     let panels: Vec<_> = view.row_panels(ROWS).into_iter().enumerate().collect();
+    // The first in the order of rows, whichever thread finds one first: the message must not change from run to run.
     let first = cpu
         .threads
         .map(panels, |(p, panel)| (0..panel.rows()).find(|&i| !finite(panel.row(i))).map(|i| p * ROWS + i));

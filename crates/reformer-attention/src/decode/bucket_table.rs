@@ -115,11 +115,13 @@ impl BucketTable {
             });
         }
         let position = self.len() as u32;
+        // All ids were looked at before the first is entered: a refused position must leave no trace in some rounds.
         for (r, &id) in ids.iter().enumerate() {
             let chain = &mut self.chains[r * self.num_buckets + id as usize];
             let slot = chain.count as usize % LINE;
             if slot == 0 {
                 let fresh = self.lines.len() as u32;
+                // NONE is beyond every line, so that a bucket's first line is told by the lookup that fails.
                 match self.lines.get_mut(chain.last as usize) {
                     Some(last) => last.after = fresh,
                     None => chain.first = fresh,
@@ -151,6 +153,7 @@ impl BucketTable {
                         None => chain.first = NONE,
                     }
                 } else {
+                    // As it was before: two tables with the same positions are equal, whatever was undone.
                     self.lines[chain.last as usize].positions[slot] = 0;
                 }
             }
@@ -187,6 +190,7 @@ impl BucketTable {
     pub fn latest(&self, round: usize, bucket: u32) -> impl Iterator<Item = u32> + '_ {
         let Chain { last, count, .. } = self.chain(round, bucket);
         let (mut line, mut left) = (last, count as usize);
+        // The count says where in a line one stands; a length in each line would cost a place in it.
         core::iter::from_fn(move || {
             left = left.checked_sub(1)?;
             let slot = left % LINE;

@@ -168,6 +168,7 @@ impl KeyValues {
 
     /// Gives back the pages that hold nothing from `position` on.
     pub fn forget_before(&mut self, position: usize) {
+        // Whole pages only: half a page cannot be given back, and a copy of the rest would move what others share.
         let end = position.min(self.len) / PAGE;
         for page in self.first_page..end {
             match &mut self.stored {
@@ -188,6 +189,7 @@ impl KeyValues {
 
     fn bytes_of<E: Element>(&self, pages: &Pages<E>) -> Vec<u8> {
         let mut bytes = Vec::with_capacity((self.len - self.first_kept()) * self.bytes_per_position());
+        // Position by position, not page by page: a file does not depend on the size of pages.
         for position in self.first_kept()..self.len {
             for head in 0..self.heads {
                 bytes.extend_from_slice(E::bytes(row(pages, self.dim, head, position)));
@@ -248,6 +250,7 @@ impl KeyValues {
         scores.clear();
         scores.resize(rows.len(), 0.0);
         tile::gathered_dots(q, &rows, scores);
+        // One pass each for maximum, sum and values: the scores are few and in the cache, the rows are not read again.
         let max = tile::row_max(scores);
         let sum = tile::row_exp_sum(scores, max);
         tile::gathered_sum(scores, &rows, self.dim, out);
@@ -282,14 +285,17 @@ fn append<E: Element>(
 ) {
     for t in 0..k.rows() {
         let position = len + t;
+        // Pages come one at a time as positions do: a state must not reserve for a context that may never come.
         if position / PAGE == pages.len() {
             pages.push(Some(std::iter::repeat_n(E::default(), heads * PAGE * 2 * dim).collect()));
         }
         let page = pages[position / PAGE].as_mut().expect("the last page is never given back");
+        // Copies the page if a fork holds it too, and only then.
         let page = Arc::make_mut(page);
         for head in 0..heads {
             let columns = head * dim..(head + 1) * dim;
             let (x, value) = (&k.row(t)[columns.clone()], &v.row(t)[columns]);
+            // Scaled now, once, instead of at each of the steps that will read it.
             let scale = keys.scale(x);
             let (to_k, to_v) = page[(head * PAGE + position % PAGE) * 2 * dim..][..2 * dim].split_at_mut(dim);
             to_k.iter_mut().zip(x).for_each(|(k, &x)| *k = E::of(scale * x));

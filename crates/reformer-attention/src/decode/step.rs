@@ -45,6 +45,7 @@ impl Step<'_> {
     /// `candidates` are without the newest where it may be seen only if alone.
     fn attend(&self, candidates: impl Iterator<Item = u32>, scores: &mut Vec<f32>, out: &mut [f32]) {
         let mut candidates = candidates.peekable();
+        // Its own value exactly, not its weight in a softmax of one: that is what the forward pass does.
         if candidates.peek().is_none() {
             return self.rows.value(self.head, self.position, out);
         }
@@ -52,6 +53,7 @@ impl Step<'_> {
     }
 
     fn attend_from(&self, first: usize, keys: Keys, scores: &mut Vec<f32>, out: &mut [f32]) {
+        // Where keys are the queries a position sees itself only if alone, and `attend` does that.
         let end = self.position + usize::from(!keys.are_shared());
         self.attend(first as u32..end as u32, scores, out);
     }
@@ -109,6 +111,7 @@ pub(crate) fn lsh_step(
             around_rank(config, round, step.position, table, candidates);
         }
         if config.duplicates == Duplicates::Correct {
+            // Each key once is what dividing by the number of meetings comes to.
             candidates.sort_unstable();
             candidates.dedup();
         }
@@ -126,6 +129,7 @@ fn same_bucket(config: &LshConfig, newest: usize, table: &BucketTable, met: &mut
     let mut floors: Vec<u32> = Vec::with_capacity(own.len());
     for (round, &bucket) in own.iter().enumerate() {
         let mut floor = newest as u32;
+        // The newest position is the first of its bucket's latest.
         for j in table.latest(round, bucket).take(reach).skip(1) {
             floor = j;
             let met_before = config.duplicates == Duplicates::Correct && {

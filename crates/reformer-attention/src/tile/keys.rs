@@ -225,6 +225,7 @@ impl<P: PerSlot> GatheredKeys<P> {
             rows.gate[slot] = gate;
             rows.codes.load(slot, position, codes);
         }
+        // Hidden before they are packed: a panel is packed whole.
         rows.hide(&(end..slots.end));
         dispatch(Gather { keys: self, head, slots, end });
     }
@@ -284,6 +285,7 @@ impl<P: PerSlot> Kernel for Gather<'_, '_, P> {
         let Self { keys: GatheredKeys { rows: keys, pass }, head, slots, end } = self;
         let SlotShape { dim, wide, .. } = keys.shape;
         let mut found = s.zero();
+        // Row by row as they lie in memory; the panels are made of the copies, which are in the cache by then.
         for slot in slots.start..end {
             let position = keys.id[slot] as usize;
             let (x, v) = (head.k.row(position), head.v.row(position));

@@ -64,6 +64,7 @@ impl Rule<'_> {
     #[inline(always)]
     fn shares<S: Simd>(&self, s: S, (after, reach): (u32, u32), first: usize, at: usize) -> [S::V; QUAD] {
         let (zero, one) = (s.zero(), s.splat(1.0));
+        // reformer-pytorch's epsilon: see `visibility/weigh.rs`.
         let mut counts = [s.splat(1e-9); QUAD];
         for h in 0..self.queries[first].codes.len() {
             let codes = &self.keys.codes[h * self.keys.stride + at..];
@@ -94,6 +95,7 @@ pub(crate) fn softmax<S: Simd>(
     weight: &mut [f32],
 ) -> RowStats {
     let mut stats = RowStats { max: [f32::NEG_INFINITY; QUERIES], sum: [0.0; QUERIES] };
+    // Whether pairs are counted is decided here, outside the loops: a test a pair would cost as much as the exponential.
     match rule.meeting {
         _ if !rule.is_compared() => weighted(s, rule, rows, scores, weight, &mut stats),
         Meeting::InReach { after, reach } => {
@@ -126,6 +128,7 @@ fn compared<S: Simd, const COUNTED: bool>(
                 top[i] = s.max(score, top[i]);
             }
         }
+        // The second pass: only now is the maximum known.
         let mut shift = [s.zero(); QUAD];
         for i in 0..QUAD {
             let max = s.maximum(top[i]);
@@ -172,6 +175,7 @@ fn weighted<S: Simd>(
         for (x, w) in row.chunks_exact_mut(S::LANES).zip(weight.chunks_exact(S::LANES)) {
             let w = s.load(w);
             let p = s.mul(w, math::exp(s, s.sub(s.load(x), shift)));
+            // An invisible score may be any number, and its exponential infinite: 0 · ∞ is NaN.
             let p = s.select_gt(w, zero, p, zero);
             s.store(x, p);
             sums = s.add(sums, p);

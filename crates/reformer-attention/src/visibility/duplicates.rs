@@ -96,13 +96,16 @@ pub(crate) fn meeting_codes(
 ) -> Lease<u32> {
     let (rounds, len) = (buckets.rounds(), buckets.len());
     let (spread, turn) = match meeting {
+        // Buckets `reach + 1` apart: then no chunk number of one bucket is in reach of another's.
         Meeting::InReach { reach, .. } if same_bucket => (reach + 1, 0),
         Meeting::InReach { .. } => (0, 0),
+        // Chunks of all rounds are numbered through, since a round's first looks into the round before.
         Meeting::OnCircle { .. } => (0, len.div_ceil(chunk) as u32),
         Meeting::Uncounted | Meeting::Anywhere { .. } => return workspace.take_u32(0),
     };
     let mut codes = workspace.take_u32(rounds * len);
     let mut next = workspace.take_u32(buckets.num_buckets());
+    // Sorted once more here, although the walk sorts too: the walk has one round at a time, and codes want all.
     for round in 0..rounds {
         let (ids, first) = (buckets.round(round), round as u32 * turn);
         rank_positions(ids, &mut next, |position, rank| {

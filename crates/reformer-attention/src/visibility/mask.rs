@@ -56,6 +56,7 @@ impl<'a> SequenceMask<'a> {
             return HIDDEN;
         }
         match self.rules.causal {
+            // Two more than the position: 0 and 1 are taken by "sees nothing" and "visible to all".
             Causal::Yes => position as u32 + 2,
             Causal::Below(end) if position < end => position as u32 + 2,
             Causal::Below(_) | Causal::No => 1,
@@ -70,6 +71,7 @@ impl<'a> SequenceMask<'a> {
         }
         match self.rules.causal {
             Causal::No => HIDDEN - 1,
+            // One less where oneself is excluded anyway: then a causal mask needs no look at the identities.
             Causal::Yes | Causal::Below(_) => position as u32 + 2 - u32::from(self.self_if_alone),
         }
     }
@@ -117,6 +119,7 @@ impl Clip {
     pub(crate) fn seen(self, gates: &[u32], queries: &Range<usize>, reach: &Range<usize>) -> Range<usize> {
         let (mut first, mut end) = (reach.start, reach.end);
         if self.runs {
+            // A tile's queries may be of several buckets: from the run of the first to that of the last.
             let (gate, last) = (gates[queries.start], gates[queries.end - 1]);
             let run = gates[reach.start..queries.start].iter().rev().take_while(|&&g| g == gate);
             first = queries.start - run.count();

@@ -26,7 +26,7 @@ use crate::visibility::duplicates::{Codes, Meeting};
 
 /// Keys that are gathered together, and queries that share them in the forward pass: 128 KB of keys and values of a head
 /// of 64 stay in the second-level cache while the queries pass.
-const BLOCK: usize = 256;
+const KEYS_AT_ONCE: usize = 256;
 
 /// All pairs, or all pairs that share a bucket.
 pub(crate) struct Exact<'a> {
@@ -49,18 +49,18 @@ impl<'a> Exact<'a> {
 
     /// Keys of a block of this sequence, in whole panels.
     fn slots(head: &Head<'_>) -> usize {
-        BLOCK.min(head.len().next_multiple_of(QUERIES))
+        KEYS_AT_ONCE.min(head.len().next_multiple_of(QUERIES))
     }
 
     fn load<P: PerSlot>(&self, keys: &mut GatheredKeys<P>, head: &Head<'_>, first: usize) {
-        let block = first..head.len().min(first + BLOCK);
+        let block = first..head.len().min(first + KEYS_AT_ONCE);
         let slots = 0..block.len().next_multiple_of(QUERIES);
         keys.load(head, slots, block.map(|position| (position, 0)), &self.codes());
     }
 
     /// What the queries up to `last` see of the block of keys from `key` on; `None` if nothing.
     fn range<'b>(&self, head: &'b Head<'b>, last: usize, key: usize) -> Option<KeyRange<'b>> {
-        let end = head.mask.bound(head.len(), last, head.len().min(key + BLOCK));
+        let end = head.mask.bound(head.len(), last, head.len().min(key + KEYS_AT_ONCE));
         (end > key).then(|| KeyRange { head, meeting: self.meeting(), round: 0, first: 0, end: end - key })
     }
 
@@ -68,13 +68,13 @@ impl<'a> Exact<'a> {
     pub(crate) fn forward(&self, cpu: &Cpu, head: &Head<'_>, output: &mut HeadOutput<'_>) {
         let z = ViewMut::new(output.z, head.len(), 1);
         let shared = SharedRows::new([output.out.reborrow(), z]);
-        cpu.threads.for_each((0..head.len()).step_by(BLOCK).collect(), |first: usize| {
+        cpu.threads.for_each((0..head.len()).step_by(KEYS_AT_ONCE).collect(), |first: usize| {
             let (slots, codes) = (Self::slots(head), self.codes());
             let mut keys = GatheredKeys::<()>::new(&cpu.workspace, head.dim(), slots, &codes);
             let mut queries = Queries::<ForwardRoom>::new(&cpu.workspace, head.dim(), slots, &codes);
-            let end = head.len().min(first + BLOCK);
+            let end = head.len().min(first + KEYS_AT_ONCE);
             let mut rows: Vec<_> = (first..end).map(|position| shared.claim(position)).collect();
-            for key in (0..head.len()).step_by(BLOCK) {
+            for key in (0..head.len()).step_by(KEYS_AT_ONCE) {
                 // What lies in the future of the last query lies in that of all.
                 if self.range(head, end - 1, key).is_none() {
                     break;
@@ -102,7 +102,7 @@ impl<'a> Exact<'a> {
         let (slots, codes) = (Self::slots(head), self.codes());
         let mut keys = GatheredKeys::<SlotGradients>::new(&cpu.workspace, head.dim(), slots, &codes);
         let mut queries = Queries::<BackwardRoom>::new(&cpu.workspace, head.dim(), slots, &codes);
-        for key in (0..head.len()).step_by(BLOCK) {
+        for key in (0..head.len()).step_by(KEYS_AT_ONCE) {
             self.load(&mut keys, head, key);
             for query in (0..head.len()).step_by(QUERIES) {
                 let tile = query..head.len().min(query + QUERIES);
@@ -111,6 +111,7 @@ impl<'a> Exact<'a> {
                     queries.backward_into(&range, &mut keys, upstream, &mut into.dq);
                 }
             }
+            // No later block of keys is this one: its gradients are complete.
             dispatch(AddBlock { keys: &keys, head, first: key, into });
         }
     }
@@ -130,7 +131,7 @@ impl Kernel for AddBlock<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { keys, head, first, into } = self;
-        for (slot, position) in (first..head.len().min(first + BLOCK)).enumerate() {
+        for (slot, position) in (first..head.len().min(first + KEYS_AT_ONCE)).enumerate() {
             keys.add_key_gradient(s, head, slot, into.key_row(position));
             keys.add_value_gradient(s, slot, into.dv.row_mut(position));
         }

@@ -98,6 +98,7 @@ impl Kernel for WriteOverhang<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { keys, head, slots, into } = self;
         let dim = keys.rows.shape.dim;
+        // The piece is a lease and holds an older wave's numbers; slots beyond the list's end stay 0.
         into.fill(0.0);
         for (slot, pair) in slots.zip(into.chunks_exact_mut(2 * dim)) {
             if keys.rows.is_filled(slot) {

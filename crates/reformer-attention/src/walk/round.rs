@@ -52,7 +52,7 @@ pub(super) struct Round<'a> {
 
 /// What a pass does on the way: `attend` to every tile of queries in turn, and `leave` every chunk, with its first slot,
 /// when no later query of the range reaches it any more.
-trait Pass<P, R> {
+trait Visitor<P, R> {
     fn attend(
         &mut self,
         keys: &mut GatheredKeys<P>,
@@ -100,7 +100,7 @@ impl Round<'_> {
         keys: &mut GatheredKeys<P>,
         queries: &mut Queries<R>,
         range: &Range<isize>,
-        pass: &mut impl Pass<P, R>,
+        visitor: &mut impl Visitor<P, R>,
     ) {
         let (list, stride, batch) = (self.list, self.list.stride(), self.batch() as isize);
         let (before, after) = (list.chunks.before() as isize, list.chunks.after() as isize);
@@ -108,6 +108,7 @@ impl Round<'_> {
             let end = range.end.min(start + batch);
             let slot_of = |chunk: isize| (chunk - (start - before)) as usize * stride;
             if start == range.start {
+                // The first reach; every later one moves up by a chunk.
                 for chunk in start - before..start + after {
                     self.load(keys, chunk, slot_of(chunk));
                 }
@@ -130,12 +131,13 @@ impl Round<'_> {
                         first: seen.start,
                         end: seen.end,
                     };
-                    pass.attend(keys, queries, &range, slots.start);
+                    visitor.attend(keys, queries, &range, slots.start);
                 }
             }
+            // The last batch drops everything, the others what the next batch will not reach.
             let dropped = if end == range.end { end + after } else { end - before };
             for chunk in start - before..dropped {
-                pass.leave(keys, chunk, slot_of(chunk));
+                visitor.leave(keys, chunk, slot_of(chunk));
             }
             if end < range.end {
                 keys.keep(slot_of(end - before)..slot_of(end + after));
@@ -176,8 +178,8 @@ impl Round<'_> {
         let ((slots, reach), dim) = (self.sizes(), self.head.dim());
         let mut keys = GatheredKeys::<SlotGradients>::new(workspace, dim, slots, &self.codes);
         let mut queries = Queries::<BackwardRoom>::new(workspace, dim, reach, &self.codes);
-        let mut pass = Backward { round: self, range, upstream, rows, overhang };
-        self.walk(&mut keys, &mut queries, range, &mut pass);
+        let mut visitor = Backward { round: self, range, upstream, rows, overhang };
+        self.walk(&mut keys, &mut queries, range, &mut visitor);
     }
 
     /// Adds what a range has found for its neighbours' chunks.
@@ -197,7 +199,7 @@ struct Forward<'a, 'b> {
     rows: &'a SharedRows<'b, 2>,
 }
 
-impl Pass<(), ForwardRoom> for Forward<'_, '_> {
+impl Visitor<(), ForwardRoom> for Forward<'_, '_> {
     fn attend(
         &mut self,
         keys: &mut GatheredKeys<()>,
@@ -230,7 +232,7 @@ struct Backward<'a, 'b> {
     overhang: &'a mut [f32],
 }
 
-impl Pass<SlotGradients, BackwardRoom> for Backward<'_, '_> {
+impl Visitor<SlotGradients, BackwardRoom> for Backward<'_, '_> {
     fn attend(
         &mut self,
         keys: &mut GatheredKeys<SlotGradients>,

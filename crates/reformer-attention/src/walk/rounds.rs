@@ -54,6 +54,7 @@ fn each_round(
     };
     let mut sorted = list.buckets.map(|buckets| SortedRounds::new(workspace, buckets, chunks.wrap()));
     for index in 0..rounds {
+        // One round after the other, not in parallel: each adds to the rows of all positions.
         if let Some(sorted) = sorted.as_mut() {
             sorted.turn_to(index);
         }
@@ -94,6 +95,7 @@ pub(super) fn backward(
             cpu.threads.for_each(work, |(range, overhang): (&Range<isize>, &mut [f32])| {
                 round.backward(&cpu.workspace, range, upstream, &rows, overhang);
             });
+            // In the order of the ranges, by one thread: floats added in another order are other floats.
             drop(rows);
             for (range, overhang) in wave.iter().zip(overhangs.chunks(overhang)) {
                 round.add_overhang(range, overhang, into);

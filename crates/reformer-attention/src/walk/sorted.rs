@@ -28,6 +28,7 @@ impl<'a> SortedRounds<'a> {
             ends: workspace.take_u32(buckets.num_buckets()),
             every_round,
         };
+        // A circle's chunk may look into any round at any time.
         if every_round {
             for round in 0..buckets.rounds() {
                 sorted.sort(round, round);
