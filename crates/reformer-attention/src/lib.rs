@@ -72,7 +72,7 @@ mod walk;
 
 pub use attention::Attention;
 pub use config::{ALONE, Duplicates, ExactLength, FullConfig, KeyNorm, Keys, LocalConfig, LshConfig};
-pub use decode::{BucketTable, KeyValues, Storage};
+pub use decode::{BucketTable, KeyValues};
 pub use error::{AttentionError, Result};
 pub use operands::{Gradients, Inputs, Layout, Masks, Upstream};
 pub use reformer_lsh::Wrap;

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use reformer_attention::decode::{Scratch, Step};
 use reformer_attention::{
     ALONE, Attention, AttentionError, BucketTable, Causal, Duplicates, ExactLength, FullConfig, Gradients,
-    Inputs, KeyNorm, KeyValues, Keys, Layout, LocalConfig, LshConfig, Storage, Upstream, Visibility,
+    Inputs, KeyNorm, KeyValues, Keys, Layout, LocalConfig, LshConfig, Upstream, Visibility,
 };
 use reformer_lsh::{BucketCount, Buckets, Rotations, hash_vectors};
-use reformer_tensor::{Address, Cpu, Matrix, Purpose};
+use reformer_tensor::{Address, Cpu, Matrix, Precision, Purpose};
 
 fn normal(seed: u64, rows: usize, cols: usize) -> Matrix {
     let mut x = Matrix::zeros(rows, cols);
@@ -166,7 +166,7 @@ proptest! {
         let (mut out, mut z, mut step) = (Matrix::zeros(len, 4), vec![0.0; len], [0.0; 4]);
         let mut scratch = Scratch::default();
         let remembered = |keys: Keys| {
-            let mut rows = KeyValues::new(1, 4, Storage::F32);
+            let mut rows = KeyValues::new(1, 4, Precision::F32);
             rows.extend(qk.view(), v.view(), keys).unwrap();
             rows
         };
@@ -311,7 +311,7 @@ fn a_sequence_of_no_positions_is_nothing_to_do() {
     let inputs = Inputs::shared(x.view(), x.view());
     let [out, ..] = attend(&cpu, LshConfig::paper(4), layout, &inputs, &[], &x);
     assert!(out.as_slice().is_empty());
-    let rows = KeyValues::new(1, 4, Storage::F32);
+    let rows = KeyValues::new(1, 4, Precision::F32);
     let step = Step { q: &[0.0; 4], head: 0, position: 0, rows: &rows };
     assert!(
         Attention::from(FullConfig::causal())
@@ -324,7 +324,7 @@ fn a_sequence_of_no_positions_is_nothing_to_do() {
 fn a_step_reaches_the_latest_of_its_bucket_and_nobody_else() {
     // One bucket of 40, chunks of 8 and one before: the latest 16, itself among them.
     let (x, len) = (normal(7, 40, 4), 40);
-    let mut rows = KeyValues::new(1, 4, Storage::F32);
+    let mut rows = KeyValues::new(1, 4, Precision::F32);
     rows.extend(x.view(), x.view(), Keys::Shared(KeyNorm::Rms)).unwrap();
     let table =
         |ids: Vec<u32>| BucketTable::of_prompt(&Buckets::given(2, len, 2, ids).unwrap(), 2, len).unwrap();
@@ -335,7 +335,7 @@ fn a_step_reaches_the_latest_of_its_bucket_and_nobody_else() {
     let keys = Keys::Shared(KeyNorm::Rms);
     let window = Attention::Local(LocalConfig { keys, ..LocalConfig::causal(16) });
     let shifted = {
-        let mut rows = KeyValues::new(1, 4, Storage::F32);
+        let mut rows = KeyValues::new(1, 4, Precision::F32);
         let last = x.view().rows_range(24..40);
         rows.extend(last, last, Keys::Shared(KeyNorm::Rms)).unwrap();
         rows
@@ -352,7 +352,7 @@ fn a_step_reaches_the_latest_of_its_bucket_and_nobody_else() {
 #[test]
 fn a_step_that_needs_what_was_given_back_says_so() {
     let x = normal(8, 200, 4);
-    let mut rows = KeyValues::new(1, 4, Storage::F32);
+    let mut rows = KeyValues::new(1, 4, Precision::F32);
     rows.extend(x.view(), x.view(), Keys::Separate).unwrap();
     rows.forget_before(150);
     let step = Step { q: x.row(199), head: 0, position: 199, rows: &rows };

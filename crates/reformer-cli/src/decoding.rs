@@ -1,6 +1,6 @@
 //! In which numbers to decode, and what LSH layers attend to: from the flags to what the model takes.
 
-use reformer::model::{DecodeOptions, Kind, Model, Packed, Storage};
+use reformer::model::{DecodeOptions, Kind, Model, Packed};
 use reformer::tensor::Precision;
 
 use crate::args::{AttentionChoice, DecodingArgs};
@@ -17,9 +17,9 @@ pub(crate) fn attention(choice: AttentionChoice) -> Option<Kind> {
 
 /// How decode states remember, and what they attend to.
 pub(crate) fn options(decoding: DecodingArgs) -> DecodeOptions {
-    let storage = match decoding.cache {
-        Precision::F32 => Storage::F32,
-        Precision::Bf16 => Storage::Bf16,
-    };
-    DecodeOptions { storage, attention: attention(decoding.attention), ..DecodeOptions::default() }
+    DecodeOptions {
+        storage: decoding.cache,
+        attention: attention(decoding.attention),
+        ..DecodeOptions::default()
+    }
 }

@@ -15,8 +15,8 @@ use std::time::Instant;
 
 use reformer_lsh::BucketCount;
 use reformer_model::config::{Buckets, ChunkWrap, Kind, PositionKind};
-use reformer_model::{Config, DecodeOptions, DecodeState, Decoder, Fields, Model, Storage};
-use reformer_tensor::{Cpu, Matrix};
+use reformer_model::{Config, DecodeOptions, DecodeState, Decoder, Fields, Model};
+use reformer_tensor::{Cpu, Matrix, Precision};
 
 fn config(
     arguments: &BTreeMap<String, String>,
@@ -87,7 +87,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let packed = is("weights", "bf16").then(|| model.pack_bf16());
     let cpu = Cpu::new(threads)?;
     let decoder = Decoder::new(&model).with_packed(packed.as_ref());
-    let storage = if is("storage", "bf16") { Storage::Bf16 } else { Storage::F32 };
+    let storage = if is("storage", "bf16") { Precision::Bf16 } else { Precision::F32 };
     let options = DecodeOptions { storage, undo: 0, ..DecodeOptions::default() };
     let rate = memory_rate(&cpu);
     println!(

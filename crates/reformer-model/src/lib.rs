@@ -36,7 +36,7 @@ mod training;
 
 pub use batch::{Batch, LossReport, Pass};
 pub use config::{Config, Fields, Kind};
-pub use decode::{DecodeOptions, DecodeState, Decoder, FIRST_PIECE, PIECE, Storage};
+pub use decode::{DecodeOptions, DecodeState, Decoder, FIRST_PIECE, PIECE};
 pub use error::{ModelError, NonFinite, Part, Result};
 pub use gradient_stream::GradientStream;
 pub use hf::names;

@@ -9,8 +9,8 @@ use models::{distance, endless, fields, ids, model};
 use proptest::prelude::*;
 use reformer_lsh::{BucketCount, Rotations};
 use reformer_model::config::{ChunkWrap, Fields, Kind};
-use reformer_model::{DecodeOptions, DecodeState, Decoder, FIRST_PIECE, Model, ModelError, Pass, Storage};
-use reformer_tensor::Cpu;
+use reformer_model::{DecodeOptions, DecodeState, Decoder, FIRST_PIECE, Model, ModelError, Pass};
+use reformer_tensor::{Cpu, Precision};
 
 fn forward(model: &Model, cpu: &Cpu, ids: &[u32], pass: &Pass) -> Vec<Vec<f32>> {
     let logits = model.logits(cpu, ids, 1, ids.len(), None, pass).unwrap();
@@ -77,7 +77,7 @@ fn steps_in_full_equivalent_mode_are_exact_attention_at_any_length() {
 #[test]
 fn keys_and_values_in_bf16_cost_a_rounding_and_half_the_memory() {
     let model = model(endless(fields()));
-    let bf16 = DecodeOptions { storage: Storage::Bf16, undo: 0, ..DecodeOptions::default() };
+    let bf16 = DecodeOptions { storage: Precision::Bf16, undo: 0, ..DecodeOptions::default() };
     let exact = Fields { attn_layers: vec![Kind::Local, Kind::Full], ..endless(fields()) };
     let off = worst_with(&models::model(exact), &ids(60, 4), 30, bf16);
     assert!((1e-6..3e-2).contains(&off), "{off}");
@@ -288,7 +288,7 @@ fn a_saved_state_continues_as_if_it_had_never_been_put_away() {
     let (model, cpu) = (model(fields()), Cpu::single());
     for options in [
         DecodeOptions { undo: 0, ..DecodeOptions::default() },
-        DecodeOptions { storage: Storage::Bf16, ..DecodeOptions::default() },
+        DecodeOptions { storage: Precision::Bf16, ..DecodeOptions::default() },
         DecodeOptions { attention: Some(Kind::Full), ..DecodeOptions::default() },
     ] {
         for len in [0, 1, 100] {

@@ -10,8 +10,8 @@
 //! Δ tells whether a model that was trained the one way may be used the other way.
 
 use reformer_model::config::Kind;
-use reformer_model::{Batch, DecodeOptions, DecodeState, Decoder, Model, Packed, Pass, Storage};
-use reformer_tensor::Cpu;
+use reformer_model::{Batch, DecodeOptions, DecodeState, Decoder, Model, Packed, Pass};
+use reformer_tensor::{Cpu, Precision};
 use reformer_text::{Dialogue, Tokenizer};
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ pub struct CompareOptions<'p> {
     /// What LSH layers compute both ways, if not LSH.
     pub attention: Option<Kind>,
     /// Number type of the state.
-    pub storage: Storage,
+    pub storage: Precision,
     /// Packed weights for the steps.
     pub packed: Option<&'p Packed>,
 }
@@ -152,7 +152,7 @@ mod tests {
         };
         let model = Model::new(Config::check(fields).unwrap(), 1);
         let options =
-            CompareOptions { len: 100, rows: 3, attention: None, storage: Storage::F32, packed: None };
+            CompareOptions { len: 100, rows: 3, attention: None, storage: Precision::F32, packed: None };
         let cpu = Cpu::single();
         let got = compare_steps(&cpu, &model, &tokenizer, &dialogues, &options).unwrap();
         assert_eq!((got.length, got.tokens), (100, 300));

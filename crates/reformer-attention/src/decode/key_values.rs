@@ -14,41 +14,13 @@
 use std::sync::Arc;
 
 use reformer_tensor::simd::prefetch;
-use reformer_tensor::{Bf16, Element, View, tile};
+use reformer_tensor::{Bf16, Element, Precision, View, tile};
 
 use crate::config::Keys;
 use crate::error::{AttentionError, Result};
 
 /// Positions of a page.
 pub const PAGE: usize = 64;
-
-/// The number type of remembered keys and values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Storage {
-    /// As computed.
-    #[default]
-    F32,
-    /// Rounded to 8 bits of mantissa: half the memory.
-    Bf16,
-}
-
-impl Storage {
-    /// Bytes of a number.
-    pub const fn width(self) -> usize {
-        match self {
-            Self::F32 => size_of::<f32>(),
-            Self::Bf16 => size_of::<Bf16>(),
-        }
-    }
-
-    /// The name in files and flags.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-        }
-    }
-}
 
 /// A page, `None` where it was given back.
 type Pages<E> = Vec<Option<Arc<[E]>>>;
@@ -72,10 +44,10 @@ pub struct KeyValues {
 
 impl KeyValues {
     /// No positions.
-    pub fn new(heads: usize, dim: usize, storage: Storage) -> Self {
+    pub fn new(heads: usize, dim: usize, storage: Precision) -> Self {
         let stored = match storage {
-            Storage::F32 => Stored::F32(Vec::new()),
-            Storage::Bf16 => Stored::Bf16(Vec::new()),
+            Precision::F32 => Stored::F32(Vec::new()),
+            Precision::Bf16 => Stored::Bf16(Vec::new()),
         };
         Self { heads, dim, len: 0, first_page: 0, stored }
     }
@@ -106,10 +78,10 @@ impl KeyValues {
     }
 
     /// The number type.
-    pub fn storage(&self) -> Storage {
+    pub fn storage(&self) -> Precision {
         match self.stored {
-            Stored::F32(_) => Storage::F32,
-            Stored::Bf16(_) => Storage::Bf16,
+            Stored::F32(_) => Precision::F32,
+            Stored::Bf16(_) => Precision::Bf16,
         }
     }
 
@@ -201,7 +173,7 @@ impl KeyValues {
     /// What [`Self::to_bytes`] gave, for `len` positions of which those from `first` on are there.
     pub fn from_bytes(
         (heads, dim): (usize, usize),
-        storage: Storage,
+        storage: Precision,
         (first, len): (usize, usize),
         bytes: &[u8],
     ) -> Result<Self> {
@@ -326,7 +298,7 @@ mod tests {
     use super::*;
     use crate::config::KeyNorm;
 
-    fn filled(len: usize, storage: Storage) -> KeyValues {
+    fn filled(len: usize, storage: Precision) -> KeyValues {
         let mut rows = KeyValues::new(2, 3, storage);
         let x = Matrix::from_fn(len, 6, |i, j| (i * 6 + j) as f32);
         rows.extend(x.view(), x.view(), Keys::Separate).unwrap();
@@ -341,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_fork_shares_pages_until_one_side_writes() {
-        let mut original = filled(PAGE + 3, Storage::F32);
+        let mut original = filled(PAGE + 3, Precision::F32);
         let fork = original.clone();
         let Stored::F32(pages) = &fork.stored else { panic!("stored as asked") };
         assert!(pages.iter().flatten().all(|page| Arc::strong_count(page) == 2));
@@ -356,7 +328,7 @@ mod tests {
 
     #[test]
     fn pages_are_given_back_whole_and_the_rest_stays() {
-        let mut rows = filled(4 * PAGE, Storage::Bf16);
+        let mut rows = filled(4 * PAGE, Precision::Bf16);
         let all = rows.bytes();
         rows.forget_before(2 * PAGE + 5);
         assert_eq!(rows.first_kept(), 2 * PAGE);
@@ -368,7 +340,7 @@ mod tests {
 
     #[test]
     fn bytes_go_out_and_come_back() {
-        for storage in [Storage::F32, Storage::Bf16] {
+        for storage in [Precision::F32, Precision::Bf16] {
             let mut rows = filled(3 * PAGE + 7, storage);
             rows.forget_before(PAGE);
             let bytes = rows.to_bytes();
@@ -380,7 +352,7 @@ mod tests {
 
     #[test]
     fn keys_are_stored_as_attention_uses_them() {
-        let mut rows = KeyValues::new(1, 2, Storage::F32);
+        let mut rows = KeyValues::new(1, 2, Precision::F32);
         let x = Matrix::from_vec(1, 2, vec![3.0, 4.0]);
         rows.extend(x.view(), x.view(), Keys::Shared(KeyNorm::Rms)).unwrap();
         let (mut scores, mut out) = (Vec::new(), [0.0; 2]);

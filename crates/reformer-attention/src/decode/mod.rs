@@ -26,5 +26,5 @@ pub(crate) mod key_values;
 pub(crate) mod step;
 
 pub use bucket_table::BucketTable;
-pub use key_values::{KeyValues, PAGE, Storage};
+pub use key_values::{KeyValues, PAGE};
 pub use step::{Scratch, Step};

@@ -45,13 +45,8 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
     let length = length(&opened, args.length)?;
     let attention = decoding::attention(args.attention);
     if let Some(rows) = args.decode {
-        let options = CompareOptions {
-            len: length,
-            rows,
-            attention,
-            storage: reformer::model::Storage::F32,
-            packed: packed.as_ref(),
-        };
+        let options =
+            CompareOptions { len: length, rows, attention, storage: Precision::F32, packed: packed.as_ref() };
         return compare(&opened, &dialogues, &options, args.json);
     }
     let trained = opened.model.config().num_hashes;

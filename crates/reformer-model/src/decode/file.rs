@@ -12,7 +12,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use reformer_attention::{BucketTable, KeyValues, Storage};
+use reformer_attention::{BucketTable, KeyValues};
+use reformer_tensor::Precision;
 use safetensors::{Dtype, SafeTensors, View};
 
 use super::{DecodeOptions, DecodeState};
@@ -125,8 +126,8 @@ impl DecodeState {
             ("undo".to_owned(), self.options.undo.to_string()),
         ]);
         let dtype = match self.options.storage {
-            Storage::F32 => Dtype::F32,
-            Storage::Bf16 => Dtype::BF16,
+            Precision::F32 => Dtype::F32,
+            Precision::Bf16 => Dtype::BF16,
         };
         for (l, layer) in self.layers.iter().enumerate() {
             let (first, rows) = (layer.key_values.first_kept(), &layer.key_values);
@@ -187,11 +188,8 @@ impl DecodeState {
         let tensor = |name: String| file.tensor(&name).map_err(|_| missing(&name));
         let number = |key: &str| said(key).parse::<usize>().map_err(|_| missing(key));
 
-        let storage = match said("storage") {
-            "f32" => Storage::F32,
-            "bf16" => Storage::Bf16,
-            other => return Err(fault(path, format!("its storage is {other:?}"))),
-        };
+        let storage = said("storage").parse::<Precision>();
+        let storage = storage.map_err(|unknown| fault(path, format!("its storage: {unknown}")))?;
         let attention = match said("attention") {
             "own" => None,
             "full" => Some(Kind::Full),

@@ -13,7 +13,7 @@
 //! A state is a value: [`Clone`] forks it (pages of keys and values are shared until one side writes), [`DecodeState::truncate`]
 //! takes tokens back, [`DecodeState::save`] and [`DecodeState::load`] keep it between runs.
 //!
-//! **Memory**, of `h` heads of `d` columns and `r` rounds, in numbers of 4 bytes (2 with [`Storage::Bf16`]): a full layer takes
+//! **Memory**, of `h` heads of `d` columns and `r` rounds, in numbers of 4 bytes (2 with [`Precision::Bf16`]): a full layer takes
 //! `2·h·d` numbers a token; an LSH layer the same and about `10·r·h` bytes of buckets; a local layer none beyond its reach.
 //!
 //! Causal models only; no dropout; logits of the last token.
@@ -22,8 +22,7 @@ mod file;
 mod read;
 
 use reformer_attention::decode::PAGE;
-
-pub use reformer_attention::Storage;
+use reformer_tensor::Precision;
 
 use crate::config::{Config, Kind};
 use crate::error::{ModelError, Result};
@@ -37,7 +36,7 @@ pub use read::{Decoder, FIRST_PIECE, PIECE};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeOptions {
     /// The number type of keys and values.
-    pub storage: Storage,
+    pub storage: Precision,
     /// What LSH layers compute, if not LSH: `Some(Kind::Full)` is exact shared-QK attention to everything so far.
     pub attention: Option<Kind>,
     /// Positions beyond their reach that local layers keep, so that the last `undo` tokens can be taken back.
@@ -46,7 +45,7 @@ pub struct DecodeOptions {
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { storage: Storage::F32, attention: None, undo: 1024 }
+        Self { storage: Precision::F32, attention: None, undo: 1024 }
     }
 }
 

@@ -8,7 +8,8 @@
 
 use std::sync::Arc;
 
-use reformer_attention::{Attention, BucketTable, KeyValues, Storage};
+use reformer_attention::{Attention, BucketTable, KeyValues};
+use reformer_tensor::Precision;
 
 use crate::config::{Config, Kind};
 use crate::error::Result;
@@ -47,7 +48,7 @@ pub(crate) struct NewRows<'s> {
 
 impl LayerMemory {
     /// An empty one. `hashes`: whether the layer's steps need tables of buckets.
-    pub(crate) fn new(config: &Config, layer: usize, hashes: bool, storage: Storage) -> Self {
+    pub(crate) fn new(config: &Config, layer: usize, hashes: bool, storage: Precision) -> Self {
         let heads = config.num_attention_heads;
         let mut memory = Self {
             kind: config.attn_layers[layer],

@@ -10,8 +10,8 @@
 //! so a step is not the last row of trax's own forward pass.
 //! Costs O(`mem_len`), whatever the context.
 
-use reformer_attention::{AttentionError, KeyNorm, KeyValues, Keys, Result, Storage};
-use reformer_tensor::Matrix;
+use reformer_attention::{AttentionError, KeyNorm, KeyValues, Keys, Result};
+use reformer_tensor::{Matrix, Precision};
 
 /// The sizes of a predict memory, spelled as trax spells them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl TraxMemory {
         if drop_len == 0 || drop_len > mem_len {
             return fault("predict_drop_len", drop_len, "between 1 and predict_mem_len");
         }
-        let rows = KeyValues::new(1, dim, Storage::F32);
+        let rows = KeyValues::new(1, dim, Precision::F32);
         Ok(Self { sizes, rows, ids: Vec::new(), first: 0 })
     }
 
