@@ -196,6 +196,7 @@ impl Attention {
             Self::Local(config) => config.check(),
             Self::Lsh(config) => config.check(),
         }?;
+        // What is not looked at is not judged: callers may hand in buckets for all lengths alike.
         if !self.needs_buckets(layout.len) || layout.len == 0 {
             return Ok(());
         }
@@ -220,6 +221,7 @@ impl Attention {
     /// How a sequence of this length is gone through; `buckets` have been checked.
     fn walk<'a>(&self, len: usize, buckets: Option<&'a Buckets>) -> Walk<'a> {
         match self {
+            // The same walk as short LSH sequences', so that the two agree to the bit where they see the same.
             Self::Full(_) => Walk::Exact(Exact { buckets: None, keep_duplicates: false }),
             Self::Local(config) => Walk::Chunks(local_chunks(config, len)),
             // All rounds at once: without chunks a round hides nothing that another shows but by its buckets.

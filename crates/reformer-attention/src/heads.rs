@@ -185,6 +185,7 @@ impl Call {
             walk(index, &head, &HeadUpstream { dout, z, d: &d }, &mut into);
             finish_backward(&head, dout, z, &mut into.dv);
         });
+        // `dout` last: a NaN in the operands has made it NaN too, and the cause is what should be named.
         if not_finite.into_inner() {
             inputs.check_finite(cpu)?;
             check_finite(cpu, "dout", upstream.dout)?;

@@ -37,6 +37,7 @@ impl Rules<'_> {
     fn see(&self, len: usize, i: usize, j: usize) -> Option<bool> {
         let token = |t: usize| self.masks.tokens.is_none_or(|m| m[t]);
         let Visibility { causal, mask_queries, unmaskable } = self.visibility;
+        // Before "itself": a padded query does not even see itself.
         if mask_queries && !token(i) {
             return None;
         }
@@ -74,6 +75,7 @@ pub fn pairs(
 fn lsh_pairs(config: &LshConfig, len: usize, masks: Masks<'_>, buckets: &Buckets) -> Vec<Vec<Pair>> {
     let &LshConfig { visibility, same_bucket, duplicates, .. } = config;
     let rules = Rules { visibility, shared: true, masks };
+    // Compared pair by pair, where the fast path compares one code: the twin must not share the trick it is to check.
     let same = |h: usize, i: usize, j: usize| !same_bucket || buckets.round(h)[i] == buckets.round(h)[j];
     if config.is_exact(len) {
         // Where all pairs meet in all rounds, the rounds are one.
@@ -91,6 +93,7 @@ fn lsh_pairs(config: &LshConfig, len: usize, masks: Masks<'_>, buckets: &Buckets
         let mut row = Vec::new();
         for (r, home) in home.iter().enumerate() {
             for &(round, bucket, j) in chunks.neighbours(home[i]).flat_map(|c| &order[chunks.range(c)]) {
+                // On a circle a neighbour may be of another round, whose buckets have the same numbers.
                 let elsewhere = same_bucket && (round, bucket) != (r, buckets.round(r)[i]);
                 let Some(itself) = rules.see(len, i, j).filter(|_| !elsewhere) else { continue };
                 let n = (0..buckets.rounds()).filter(|&h| meet(h, i, j)).count() as f64;

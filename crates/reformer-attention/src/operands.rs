@@ -4,6 +4,7 @@
 //! - every matrix: `[batch·len, heads·head_dim]`; row `b·len + t`, columns `h·head_dim..(h+1)·head_dim`
 //! - `z`: `[batch·heads, len]`; token mask: `[batch, len]`; pair mask: `[batch, len, len]`
 
+use reformer_tensor::elementwise::all_finite;
 use reformer_tensor::{Address, Cpu, View, ViewMut};
 
 use crate::error::{AttentionError, Result};
@@ -47,6 +48,7 @@ impl Layout {
 
     /// All heads of a matrix to write, in the order of [`Layout::head`].
     pub fn heads_mut<'a>(&self, matrix: ViewMut<'a>) -> Vec<ViewMut<'a>> {
+        // A matrix without rows or columns cannot be cut into pieces of zero.
         if self.head_count() == 0 || self.len == 0 || self.head_dim == 0 {
             return Vec::new();
         }
@@ -78,24 +80,13 @@ pub(crate) fn check_finite(cpu: &Cpu, what: &'static str, view: View<'_>) -> Res
     const ROWS: usize = 256;
     let panels: Vec<_> = view.row_panels(ROWS).into_iter().enumerate().collect();
     // The first in the order of rows, whichever thread finds one first: the message must not change from run to run.
-    let first = cpu
-        .threads
-        .map(panels, |(p, panel)| (0..panel.rows()).find(|&i| !finite(panel.row(i))).map(|i| p * ROWS + i));
+    let first = cpu.threads.map(panels, |(p, panel)| {
+        (0..panel.rows()).find(|&i| !all_finite(panel.row(i))).map(|i| p * ROWS + i)
+    });
     let Some(row) = first.into_iter().flatten().next() else { return Ok(()) };
-    let col = view.row(row).iter().position(|x| !x.is_finite()).unwrap_or(0);
+    let col = view.row(row).iter().position(|x| !x.is_finite());
+    let col = col.expect("a row that is not finite holds such a number");
     Err(AttentionError::NonFinite { what, value: view.row(row)[col], row, col })
-}
-
-/// `x·0` is 0 for every finite number and NaN for the others; sixteen sums keep it in vector registers.
-fn finite(row: &[f32]) -> bool {
-    let (blocks, rest) = row.as_chunks::<16>();
-    let mut sums = [0.0_f32; 16];
-    for block in blocks {
-        for l in 0..16 {
-            sums[l] += block[l] * 0.0;
-        }
-    }
-    sums.iter().chain(&[rest.iter().map(|x| x * 0.0).sum()]).all(|&s| s == 0.0)
 }
 
 /// Who may be seen, by position.
@@ -239,6 +230,7 @@ impl<'a> Gradients<'a> {
     pub(crate) fn into_heads(self, layout: &Layout) -> Vec<Gradients<'a>> {
         let dq = layout.heads_mut(self.dq);
         let dv = layout.heads_mut(self.dv);
+        // One entry a head in any case, so that the three can be gone through side by side.
         let dk: Vec<_> = match self.dk {
             Some(dk) => layout.heads_mut(dk).into_iter().map(Some).collect(),
             None => dq.iter().map(|_| None).collect(),

@@ -232,6 +232,7 @@ impl<P: PerSlot> GatheredKeys<P> {
 
     /// Empties whole panels.
     pub(crate) fn hide_panels(&mut self, slots: Range<usize>) {
+        // Nobody will pack these panels: nothing is there beyond the ends of a round.
         let shape = self.rows.shape;
         self.rows.k_panels[shape.panels(&slots)].fill(0.0);
         self.pass.hide(shape, &slots);
