@@ -24,7 +24,10 @@ use crate::visibility::{Causal, Visibility};
 /// `z` of a row that sees nothing but itself: the paper's score of a self-target.
 pub const ALONE: f32 = -1e5;
 
-/// How a shared query/key vector `x` becomes a key.
+/// How a shared query/key vector `x` becomes a key, and with it how scores are scaled.
+///
+/// The paper divides scores by `√d_k` in equation 1 and drops the scale from its later equations; which scale its results
+/// were made with is told by its code. `Rms` is that code's: a key of length one, a query as it is, no other factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyNorm {
     /// `x / √(mean(x²) + 1e-6) / √d`: unit length; trax and Hugging Face.
@@ -102,7 +105,8 @@ pub struct LshConfig {
 }
 
 impl LshConfig {
-    /// Equations 15 and 16 of the paper: same bucket only, `log N_ij`, causal, one chunk before.
+    /// The paper's attention: same bucket only, each visible key once ([`Duplicates::Correct`]), causal, one chunk before;
+    /// the scale is trax's ([`KeyNorm::Rms`]).
     pub const fn paper(chunk_length: usize) -> Self {
         Self {
             chunk_length,
