@@ -4,6 +4,7 @@
 //! *mean* (which checkpoint, how many threads, colour or not) is resolved by each command before it runs.
 
 pub(crate) mod bench;
+pub(crate) mod explain;
 pub(crate) mod plan;
 pub(crate) mod plot;
 
@@ -84,6 +85,8 @@ pub(crate) enum Command {
     Bench(bench::BenchCommand),
     /// Draw benchmarks of attention, or the loss of runs, as SVG
     Plot(plot::PlotArgs),
+    /// Explain how a Reformer works, step by step, with small real numbers and pictures
+    Explain(explain::ExplainArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell

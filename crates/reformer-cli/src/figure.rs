@@ -13,7 +13,7 @@ const MARGIN: (f64, f64, f64) = (78.0, 66.0, 58.0);
 /// Width of a letter of the legend, about: what the legend is given.
 const LETTER: f64 = 6.4;
 /// Colours of the lines on light paper and on dark: distinct to colour-blind readers (after Okabe and Ito).
-const COLOURS: [(&str, &str); 8] = [
+pub(crate) const COLOURS: [(&str, &str); 8] = [
     ("#0072b2", "#5cb8f2"),
     ("#d55e00", "#ff9457"),
     ("#00825d", "#3ed3a2"),
@@ -33,6 +33,8 @@ pub(crate) enum Scale {
     Lengths,
     /// Powers of ten, with `µs`, `ms`, `s`: durations.
     Durations,
+    /// Powers of ten, as they are: counts, errors.
+    Powers,
 }
 
 /// An axis.
@@ -70,7 +72,7 @@ impl Scale {
         match self {
             Self::Linear => value,
             Self::Lengths => value.log2(),
-            Self::Durations => value.log10(),
+            Self::Durations | Self::Powers => value.log10(),
         }
     }
 
@@ -100,6 +102,12 @@ impl Scale {
                 let ticks = (first..=last).filter(|p| (p - first) % stride == 0);
                 (f64::from(first), f64::from(last), ticks.map(|p| (f64::from(p), length(p))).collect())
             }
+            Self::Powers => {
+                let (first, last) = (low.floor() as i32, (high.ceil() as i32).max(low.floor() as i32 + 1));
+                let stride = (last - first).div_euclid(9) + 1;
+                let ticks = (first..=last).filter(|p| (p - first) % stride == 0);
+                (f64::from(first), f64::from(last), ticks.map(|p| (f64::from(p), power(p))).collect())
+            }
             Self::Durations => {
                 let (first, last) = (low.floor() as i32, (high.ceil() as i32).max(low.floor() as i32 + 1));
                 let mut ticks: Vec<(f64, String)> =
@@ -122,6 +130,13 @@ fn length(power: i32) -> String {
         20.. => format!("{}M", n / 1_048_576.0),
         10.. => format!("{}k", n / 1024.0),
         _ => format!("{n}"),
+    }
+}
+
+fn power(power: i32) -> String {
+    match power {
+        0..=2 => 10u32.pow(power.unsigned_abs()).to_string(),
+        _ => format!("1e{power}"),
     }
 }
 
@@ -316,6 +331,7 @@ mod tests {
         assert_eq!(words(Scale::Lengths, 1024.0, 16384.0), ["1k", "2k", "4k", "8k", "16k"]);
         assert_eq!(words(Scale::Lengths, 64.0, 1_048_576.0).last().unwrap(), "1M");
         assert_eq!(words(Scale::Durations, 0.004, 2.0), ["1 ms", "10 ms", "100 ms", "1 s", "10 s"]);
+        assert_eq!(words(Scale::Powers, 3e-3, 40.0), ["1e-3", "1e-2", "1e-1", "1", "10", "100"]);
         assert_eq!(words(Scale::Linear, 0.61, 2.9), ["0.5", "1.0", "1.5", "2.0", "2.5", "3.0"]);
         assert_eq!(words(Scale::Linear, 0.0, 1600.0), ["0", "500", "1000", "1500", "2000"]);
     }

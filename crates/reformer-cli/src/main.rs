@@ -51,6 +51,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Bench(what) => command::bench::run(what, global, terminal),
         Command::Plan(args) => command::plan::run(args, global, terminal),
         Command::Plot(args) => command::plot::run(args, terminal),
+        Command::Explain(args) => command::explain::run(args, global, terminal),
         Command::Completions { shell } => command::completions::run(*shell),
     }
 }

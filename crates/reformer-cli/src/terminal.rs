@@ -21,6 +21,8 @@ pub(crate) struct Terminal {
     verbose: u8,
     /// Someone types on stdin.
     pub(crate) stdin: bool,
+    /// Someone looks at stdout.
+    pub(crate) stdout: bool,
     /// Someone looks at stderr.
     pub(crate) stderr: bool,
     /// Styles are wanted on stdout.
@@ -41,6 +43,7 @@ impl Terminal {
             quiet: global.quiet,
             verbose: global.verbose,
             stdin: io::stdin().is_terminal(),
+            stdout: io::stdout().is_terminal(),
             stderr: io::stderr().is_terminal(),
             colour,
         }

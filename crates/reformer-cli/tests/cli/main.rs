@@ -5,6 +5,7 @@
 mod bench;
 mod chat;
 mod data;
+mod explain;
 mod fixture;
 mod generate;
 mod inspect_and_eval;
