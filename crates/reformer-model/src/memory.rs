@@ -17,7 +17,7 @@ pub use crate::flops::flops_per_token;
 use crate::head;
 use crate::parameters::{Group, Parameters};
 use crate::sublayer::semantics;
-use crate::sublayer::{PIECE, feed_forward_piece, portions};
+use crate::sublayer::{TOKENS_PER_PRODUCT, feed_forward_piece, portions};
 
 const F32: usize = size_of::<f32>();
 
@@ -201,7 +201,7 @@ fn attention_working_set(config: &Config, attention: &Attention, rows: usize, le
     let (width, projections) = (heads * dim, semantics::projections(attention));
     let differentiating = (2 * projections + 2) * tokens * width + tokens * heads;
     let own = semantics::working_set(attention, config, portion.rows.len(), heads, len);
-    let back = projections * tokens * width + 2 * PIECE.min(tokens) * config.hidden_size;
+    let back = projections * tokens * width + 2 * TOKENS_PER_PRODUCT.min(tokens) * config.hidden_size;
     (differentiating * F32 + own).max(back * F32)
 }
 

@@ -5,14 +5,14 @@
 
 mod attention;
 mod feed_forward;
-pub(crate) mod memory;
+pub(crate) mod layer_state;
 pub(crate) mod semantics;
 
 use reformer_reversible::Coupling;
 pub use reformer_reversible::{Stepwise, Sublayer};
 
 pub use attention::AttentionLayer;
-pub(crate) use attention::{PIECE, portions};
+pub(crate) use attention::{TOKENS_PER_PRODUCT, portions};
 pub use feed_forward::FeedForward;
 pub(crate) use feed_forward::piece as feed_forward_piece;
 

@@ -10,8 +10,9 @@
 //! `y2` (identity) and through `y1`: `dx2 = dy2 + (∂F/∂x2)ᵀ dx1`. Everything is done in place: two streams and two
 //! gradients, nothing more.
 //!
-//! Subtraction does not undo addition bit for bit. The restored `x2` differs from the one that `F` saw by one rounding, and
-//! `F` is evaluated again at that point. 64 blocks of f32 come back to about 1e-6, which is far below the noise of a gradient.
+//! Subtraction does not undo addition bit for bit. The restored `x2` differs from the one that `F` saw by one
+//! rounding, and `F` is evaluated again at that point. 64 blocks of f32 come back to about 1e-6, which is far below
+//! the noise of a gradient.
 
 use crate::{
     activations::{Activations, Streams},
@@ -31,21 +32,21 @@ pub struct Coupling<F, G> {
 impl<F, G> Coupling<F, G> {
     /// `(x1, x2) → (y1, y2)` in place, for new positions alone; nothing is kept for a way back.
     ///
-    /// After an error the streams are of no use, and `memory` may hold some of the new positions.
-    pub fn step<C, M>(
+    /// After an error the streams are of no use, and `state` may hold some of the new positions.
+    pub fn step<C, S>(
         &self,
         context: &C,
         streams: &mut Streams<F::Activations>,
-        memory: &mut M,
+        state: &mut S,
     ) -> Result<(), F::Error>
     where
         C: ?Sized,
-        M: ?Sized,
-        F: Stepwise<C, M>,
-        G: Stepwise<C, M, Activations = F::Activations, Error = F::Error>,
+        S: ?Sized,
+        F: Stepwise<C, S>,
+        G: Stepwise<C, S, Activations = F::Activations, Error = F::Error>,
     {
-        self.f.step(context, &streams.second, memory, &mut streams.first)?;
-        self.g.step(context, &streams.first, memory, &mut streams.second)
+        self.f.step(context, &streams.second, state, &mut streams.first)?;
+        self.g.step(context, &streams.first, state, &mut streams.second)
     }
 }
 

@@ -4,8 +4,9 @@
 //! restores each block's input on the way and a stack needs the activations of one block, at any depth (Kitaev,
 //! Kaiser, Levskaya 2020, section 3; Gomez, Ren, Urtasun, Grosse 2017).
 //!
-//! - [`Sublayer`]: what `F` and `G` offer, a forward pass and a vector-Jacobian product; on any buffers ([`Activations`])
-//! - [`Stepwise`]: a forward pass over new positions only, with a memory of the earlier ones
+//! - [`Sublayer`]: what `F` and `G` offer, a forward pass and a vector-Jacobian product; on any buffers
+//!   ([`Activations`])
+//! - [`Stepwise`]: a forward pass over new positions only, with a state that remembers the earlier ones
 //! - [`Coupling`]: two of them as a [`Block`], forward and back in place
 //! - [`sequence`]: the walk over all blocks, which hands out each block's parameter gradients on its way back
 //!

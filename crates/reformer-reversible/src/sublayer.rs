@@ -3,7 +3,7 @@
 //! ```text
 //! forward            y += f(x)                                       a whole sequence
 //! reverse_and_grad   y −= f(x), dx += (∂f/∂x)ᵀ dy, dθ += (∂f/∂θ)ᵀ dy   the same, backwards
-//! step               y += f(x)                                       new positions, the earlier ones from memory
+//! step               y += f(x)                                       new positions, the earlier ones from a state
 //! ```
 
 use crate::activations::Activations;
@@ -55,17 +55,17 @@ pub trait Sublayer<C: ?Sized> {
 
 /// The third verb of a sublayer whose rows are positions of sequences that grow: what decoding needs.
 ///
-/// `M` is what is remembered of the positions so far. Both functions of a block are given the same memory, since one of them
-/// usually has none of its own: a feed-forward layer looks at every position by itself.
-pub trait Stepwise<C: ?Sized, M: ?Sized>: Sublayer<C> {
-    /// `y += f(x)` of new positions, which `memory` remembers from now on.
+/// `S` is what is remembered of the positions so far. Both functions of a block are given the same state, since one
+/// of them usually remembers nothing: a feed-forward layer looks at every position by itself.
+pub trait Stepwise<C: ?Sized, S: ?Sized>: Sublayer<C> {
+    /// `y += f(x)` of new positions, which `state` remembers from now on.
     ///
-    /// After an error `memory` may hold some of them.
+    /// After an error `state` may hold some of them.
     fn step(
         &self,
         context: &C,
         x: &Self::Activations,
-        memory: &mut M,
+        state: &mut S,
         y: &mut Self::Activations,
     ) -> Result<(), Self::Error>;
 }

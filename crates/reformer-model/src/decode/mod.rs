@@ -27,7 +27,7 @@ use reformer_tensor::Precision;
 use crate::config::{Config, Kind};
 use crate::error::{ModelError, Result};
 use crate::model::Model;
-use crate::sublayer::memory::LayerMemory;
+use crate::sublayer::layer_state::LayerState;
 use crate::sublayer::semantics;
 
 pub use read::{Decoder, FIRST_PIECE, PIECE};
@@ -54,7 +54,7 @@ impl Default for DecodeOptions {
 pub struct DecodeState {
     ids: Vec<u32>,
     options: DecodeOptions,
-    layers: Vec<LayerMemory>,
+    layers: Vec<LayerState>,
 }
 
 impl DecodeState {
@@ -62,7 +62,7 @@ impl DecodeState {
         let config = model.config();
         let layer = |layer: usize| {
             let hashes = semantics::of_steps(config, layer, options.attention).hashes();
-            LayerMemory::new(config, layer, hashes, options.storage)
+            LayerState::new(config, layer, hashes, options.storage)
         };
         Self { ids: Vec::new(), options, layers: (0..config.layers()).map(layer).collect() }
     }
@@ -95,7 +95,7 @@ impl DecodeState {
         }
         let needed =
             |layer: usize| semantics::of_steps(config, layer, self.options.attention).first_seen(len);
-        let kept = |(l, layer): (usize, &LayerMemory)| len == 0 || needed(l) >= layer.key_values.first_kept();
+        let kept = |(l, layer): (usize, &LayerState)| len == 0 || needed(l) >= layer.key_values.first_kept();
         if !self.layers.iter().enumerate().all(kept) {
             return Err(ModelError::Forgotten { wanted: len, len: self.len(), undo: self.options.undo });
         }
@@ -112,13 +112,13 @@ impl DecodeState {
 
     /// Heap bytes held, pages shared with forks included.
     pub fn bytes(&self) -> usize {
-        self.ids.capacity() * size_of::<u32>() + self.layers.iter().map(LayerMemory::bytes).sum::<usize>()
+        self.ids.capacity() * size_of::<u32>() + self.layers.iter().map(LayerState::bytes).sum::<usize>()
     }
 
     /// Bytes that each further token takes once local layers have their reach: keys and values of the other layers, and
     /// the buckets' ids and places (about).
     pub fn bytes_per_token(&self) -> usize {
-        size_of::<u32>() + self.layers.iter().map(LayerMemory::bytes_per_token).sum::<usize>()
+        size_of::<u32>() + self.layers.iter().map(LayerState::bytes_per_token).sum::<usize>()
     }
 
     /// Gives back what no later step and no allowed undoing will see.
@@ -133,7 +133,7 @@ impl DecodeState {
 
     /// Fails if another model's shape made this state.
     fn check(&self, config: &Config) -> Result<()> {
-        let own = |(l, layer): (usize, &LayerMemory)| layer.fits(config, l);
+        let own = |(l, layer): (usize, &LayerState)| layer.fits(config, l);
         if self.layers.len() == config.layers() && self.layers.iter().enumerate().all(own) {
             return Ok(());
         }

@@ -25,7 +25,7 @@ use crate::layers::{Layers, check_rotations};
 use crate::model::Model;
 use crate::packed::{self, Packed, Rows};
 use crate::run::Run;
-use crate::sublayer::memory::{NewRows, Reading};
+use crate::sublayer::layer_state::{NewRows, Reading};
 use crate::sublayer::{Shape, semantics};
 
 /// Tokens of a prompt that the forward kernels read at once.
@@ -229,8 +229,8 @@ impl<'m> Decoder<'m> {
         let (NewTokens { state, ids }, parameters) = (turn, self.model.parameters());
         let run = Run::of_ids(layers.clone(), ids, 1, ids.len(), None);
         let mut streams = run.embed(parameters, cpu);
-        for (block, memory) in run.blocks(parameters).zip(&mut state.layers) {
-            block.step(cpu, &mut streams, &mut Reading::Prompt { memory, len: ids.len() })?;
+        for (block, layer) in run.blocks(parameters).zip(&mut state.layers) {
+            block.step(cpu, &mut streams, &mut Reading::Prompt { state: layer, len: ids.len() })?;
         }
         Ok(streams)
     }
@@ -254,7 +254,7 @@ impl<'m> Decoder<'m> {
                 attention: semantics::of_steps(config, layer, state.options.attention),
                 start: state.ids.len(),
                 count: ids.len(),
-                memory: &mut state.layers[layer],
+                state: &mut state.layers[layer],
             });
             let block = layers.block(parameters, layer, shape);
             block.step(cpu, &mut streams, &mut Reading::Steps { sequences: sequences.collect(), rows })?;

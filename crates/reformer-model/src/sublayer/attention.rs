@@ -27,7 +27,7 @@ use crate::error::Result;
 use crate::packed::BlockWeights;
 use crate::sublayer::semantics;
 
-pub(crate) use portions::{PIECE, Portion, portions};
+pub(crate) use portions::{Portion, TOKENS_PER_PRODUCT, portions};
 
 const GAMMA: usize = 0;
 const BETA: usize = 1;
@@ -177,5 +177,5 @@ impl<'a> AttentionLayer<'a> {
 
 /// The tokens of a portion in pieces.
 fn pieces(tokens: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..tokens).step_by(PIECE).map(move |start| start..tokens.min(start + PIECE))
+    (0..tokens).step_by(TOKENS_PER_PRODUCT).map(move |start| start..tokens.min(start + TOKENS_PER_PRODUCT))
 }

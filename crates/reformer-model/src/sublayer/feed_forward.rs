@@ -24,7 +24,7 @@ use crate::error::ModelError;
 use crate::gradient_stream::GradientStream;
 use crate::packed::BlockWeights;
 use crate::parameters::Group;
-use crate::sublayer::memory::Reading;
+use crate::sublayer::layer_state::Reading;
 
 /// Tensors after those of attention.
 const GAMMA: usize = 0;

@@ -37,13 +37,13 @@ impl AttentionLayer<'_> {
     /// Applies the output's mask to the tokens that begin at `token`.
     fn drop_output(&self, cpu: &Cpu, token: usize, mut t: ViewMut<'_>) {
         /// Rows that one thread takes at a time.
-        const PANEL: usize = 64;
+        const ROWS_PER_PANEL: usize = 64;
         let Some((address, rate)) = self.output_mask() else { return };
         let (key, h) = (address.key(), t.cols());
-        let panels: Vec<_> = t.reborrow().row_panels(PANEL).into_iter().enumerate().collect();
+        let panels: Vec<_> = t.reborrow().row_panels(ROWS_PER_PANEL).into_iter().enumerate().collect();
         cpu.threads.for_each(panels, |(p, mut panel)| {
             for i in 0..panel.rows() {
-                let first = (token + p * PANEL + i) * h;
+                let first = (token + p * ROWS_PER_PANEL + i) * h;
                 dropout::row(key, first as u64, panel.row_mut(i), rate);
             }
         });

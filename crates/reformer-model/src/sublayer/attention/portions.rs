@@ -11,7 +11,7 @@ const TOGETHER: usize = 4096;
 /// Numbers of one projection of one portion: 32 MiB.
 const HELD: usize = 1 << 23;
 /// Tokens whose layer norm is held, and that a product works on, at a time.
-pub(crate) const PIECE: usize = 4096;
+pub(crate) const TOKENS_PER_PRODUCT: usize = 4096;
 
 /// Some rows and some heads.
 #[derive(Clone, Debug, PartialEq, Eq)]

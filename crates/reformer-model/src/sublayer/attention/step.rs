@@ -24,12 +24,12 @@ use reformer_tensor::{Cpu, LeasedMatrix, Matrix, View, ViewMut, Write, elementwi
 use super::{AttentionLayer, PROJECTIONS, Portion};
 use crate::error::Result;
 use crate::packed::Rows;
-use crate::sublayer::memory::{LayerMemory, NewRows, Reading};
+use crate::sublayer::layer_state::{LayerState, NewRows, Reading};
 
 impl Stepwise<Cpu, Reading<'_>> for AttentionLayer<'_> {
     fn step(&self, cpu: &Cpu, x: &Matrix, reading: &mut Reading<'_>, y: &mut Matrix) -> Result<()> {
         match reading {
-            Reading::Prompt { memory, len } => self.read_prompt(cpu, x, memory, *len, y),
+            Reading::Prompt { state, len } => self.read_prompt(cpu, x, state, *len, y),
             Reading::Steps { sequences, rows } => self.read_steps(cpu, x, sequences, *rows, y),
         }
     }
@@ -40,7 +40,7 @@ impl AttentionLayer<'_> {
         &self,
         cpu: &Cpu,
         x: &Matrix,
-        memory: &mut LayerMemory,
+        state: &mut LayerState,
         len: usize,
         y: &mut Matrix,
     ) -> Result<()> {
@@ -51,22 +51,22 @@ impl AttentionLayer<'_> {
             unreachable!("a layer projects keys and values");
         };
         // What lies behind the prompt is padding of foreign chunks.
-        memory.key_values.extend(
+        state.key_values.extend(
             k.view().rows_range(0..len),
             v.view().rows_range(0..len),
             self.attention.keys(),
         )?;
         // A short prompt needs no buckets, but later positions will need the prompt's.
-        if buckets.is_empty() && !memory.tables.is_empty() {
+        if buckets.is_empty() && !state.tables.is_empty() {
             buckets = self.hash(cpu, attended.projected[0].view(), &whole)?;
         }
         let total = self.config.buckets().total();
-        for (table, buckets) in memory.tables.iter_mut().zip(&buckets) {
+        for (table, buckets) in state.tables.iter_mut().zip(&buckets) {
             *table = Arc::new(BucketTable::of_prompt(buckets, total, len)?);
         }
         // A bucket more than the config's is that of padding.
         if buckets.first().is_some_and(|b| b.num_buckets() > total) {
-            memory.lower(self.config)?;
+            state.lower(self.config)?;
         }
         let mut t = cpu.workspace.take_matrix(x.rows(), self.config.hidden_size);
         let weight = self.weights.matrix(PROJECTIONS + self.projections());
@@ -103,9 +103,9 @@ impl AttentionLayer<'_> {
     ) -> Result<()> {
         let dim = self.config.attention_head_size;
         let (mut tasks, mut rest, mut at) = (Vec::new(), out, 0);
-        for NewRows { memory, attention, start, count } in sequences {
+        for NewRows { state, attention, start, count } in sequences {
             let (attention, start) = (*attention, *start);
-            let LayerMemory { key_values, tables, lowered, .. } = &mut **memory;
+            let LayerState { key_values, tables, lowered, .. } = &mut **state;
             let view = |i: usize| projected[i].view().rows_range(at..at + *count);
             key_values.extend(view(projected.len() - 2), view(projected.len() - 1), attention.keys())?;
             let key_values = &*key_values;

@@ -17,27 +17,27 @@ use crate::packed::Rows;
 
 /// What one layer remembers.
 #[derive(Clone, Debug)]
-pub(crate) struct LayerMemory {
+pub(crate) struct LayerState {
     pub(crate) kind: Kind,
     pub(crate) key_values: KeyValues,
     /// Per head; empty unless the layer hashes.
     // Behind an `Arc`, so that a fork of a long conversation shares tables until one side writes.
     pub(crate) tables: Vec<Arc<BucketTable>>,
-    /// Steps sort below the prompt, as Hugging Face's do by mistake: see [`LayerMemory::lower`].
+    /// Steps sort below the prompt, as Hugging Face's do by mistake: see [`LayerState::lower`].
     pub(crate) lowered: bool,
 }
 
 /// New rows that all sequences of a call are about to read.
 pub(crate) enum Reading<'s> {
-    /// The first `len` rows are a whole prompt of one sequence that has nothing in memory yet; the rest is padding.
-    Prompt { memory: &'s mut LayerMemory, len: usize },
+    /// The first `len` rows are a whole prompt of one sequence whose state is empty; the rest is padding.
+    Prompt { state: &'s mut LayerState, len: usize },
     /// Each sequence's new rows, one sequence after another.
     Steps { sequences: Vec<NewRows<'s>>, rows: Rows },
 }
 
 /// One sequence's new rows.
 pub(crate) struct NewRows<'s> {
-    pub(crate) memory: &'s mut LayerMemory,
+    pub(crate) state: &'s mut LayerState,
     /// What its steps compute.
     pub(crate) attention: Attention,
     /// Position of the first new row.
@@ -46,27 +46,27 @@ pub(crate) struct NewRows<'s> {
     pub(crate) count: usize,
 }
 
-impl LayerMemory {
+impl LayerState {
     /// An empty one. `hashes`: whether the layer's steps need tables of buckets.
     pub(crate) fn new(config: &Config, layer: usize, hashes: bool, storage: Precision) -> Self {
         let heads = config.num_attention_heads;
-        let mut memory = Self {
+        let mut state = Self {
             kind: config.attn_layers[layer],
             key_values: KeyValues::new(heads, config.attention_head_size, storage),
             tables: Vec::new(),
             lowered: false,
         };
         if hashes {
-            let table = BucketTable::new(config.num_hashes, memory.table_buckets(config));
-            memory.tables = (0..heads).map(|_| Arc::new(table.clone())).collect();
+            let table = BucketTable::new(config.num_hashes, state.table_buckets(config));
+            state.tables = (0..heads).map(|_| Arc::new(table.clone())).collect();
         }
-        memory
+        state
     }
 
     /// Forgets all but the first `len` positions.
     pub(crate) fn truncate(&mut self, len: usize, config: &Config) {
         if len == 0 {
-            // Pages that were given back are gone, so an empty memory is a new one, and so is the guess about padding.
+            // Pages that were given back are gone, so an empty state is a new one, and so is the guess about padding.
             let storage = self.key_values.storage();
             self.key_values = KeyValues::new(self.key_values.heads(), self.key_values.head_dim(), storage);
             self.lowered = false;
