@@ -4,8 +4,8 @@
 //! cargo run --release -p reformer-model --example decode_rates -- lengths=256,2048,8192 steps=32 [weights=bf16]
 //!     [storage=bf16] [layers=local,lsh] [semantics=hugging_face] [together=16] [threads=2] [fill=1]
 //! ```
-//! d 512, 6 layers, 8 heads, feed-forward 2048, vocabulary 32,000, 2 rounds, chunks of 64. The weights are random: rates
-//! do not depend on them. `fill=1` fills the state to its length with steps' own appending instead of the forward
+//! d 512, 6 layers, 8 heads, feed-forward 2048, vocabulary 32,000, 2 rounds, chunks of 64. The weights are random:
+//! rates do not depend on them. `fill=1` fills the state to its length with steps' own appending instead of the forward
 //! kernels. The memory's rate is what both threads read from a buffer larger than any cache, in the same process.
 
 #![expect(clippy::print_stdout, reason = "an example shows its result")]

@@ -4,8 +4,8 @@
 //! cargo run --release -p reformer-model --example training_memory -- 16384 [rows] [blocks] [threads]
 //! ```
 //!
-//! d 256, 6 blocks (local and LSH in turn), 4 heads, feed-forward 1024, 512 tokens of vocabulary, no optimizer. The peak is
-//! the process' (`VmHWM`), less what it held before the model was made; run one length a process.
+//! d 256, 6 blocks (local and LSH in turn), 4 heads, feed-forward 1024, 512 tokens of vocabulary, no optimizer. The
+//! peak is the process' (`VmHWM`), less what it held before the model was made; run one length a process.
 
 #![expect(clippy::print_stdout, reason = "an example shows its result")]
 

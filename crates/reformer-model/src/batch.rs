@@ -117,8 +117,8 @@ pub struct Pass {
     pub num_hashes: Option<usize>,
     /// What the LSH layers compute, if not LSH: `Some(Kind::Full)` is exact shared-QK attention.
     pub attention: Option<Kind>,
-    /// In what the gradients of the two streams are kept: `Bf16` halves their memory, a quarter of a long row's step, and
-    /// rounds them once for every sublayer.
+    /// In what the gradients of the two streams are kept: `Bf16` halves their memory, a quarter of a long row's step,
+    /// and rounds them once for every sublayer.
     pub gradient_streams: Precision,
     /// Rotations to use instead of the model's: per LSH layer in forward order, per head.
     pub rotations: Option<Arc<Vec<Vec<Rotations>>>>,

@@ -140,7 +140,8 @@ impl Config {
     }
 
     /// The length `len` is computed at. Only circular chunks (Hugging Face's) need whole chunks; then a length over the
-    /// shortest chunk is padded, and masked, to the next multiple of all chunk lengths, as Hugging Face does in evaluation.
+    /// shortest chunk is padded, and masked, to the next multiple of all chunk lengths, as Hugging Face does in
+    /// evaluation.
     pub fn padded_length(&self, len: usize) -> usize {
         let Some((shortest, multiple)) = self.chunk_multiple() else { return len };
         if len > shortest { len.div_ceil(multiple) * multiple } else { len }

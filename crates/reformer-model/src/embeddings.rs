@@ -70,8 +70,10 @@ impl<'a> Embeddings<'a> {
         grads: Streams<GradientStream>,
         gradient: &mut Group,
     ) {
+        // Both streams start as x, so x's gradient is the sum of theirs.
         let mut dx1 = grads.first.sum(cpu, grads.second);
         Positions::new(self.config, self.group).backward(batch.len, &dx1, self.positions, gradient);
+        // After the positions have read it: their mask is another one.
         if let Some(drop) = self.words {
             dropout::apply(cpu, dx1.view_mut(), drop.rate, drop.address);
         }

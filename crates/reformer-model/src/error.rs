@@ -68,7 +68,11 @@ pub enum ModelError {
         expected: Vec<usize>,
     },
     /// The checkpoint holds tensors the config knows no place for.
-    #[error("{}: {count} tensors that the config has no place for, the first \"{name}\" {shape:?}; does config.json belong to this file?", path.display())]
+    #[error(
+        "{}: {count} tensors that the config has no place for, the first \"{name}\" {shape:?}; \
+         does config.json belong to this file?",
+        path.display()
+    )]
     ExtraTensor {
         /// The file.
         path: PathBuf,
@@ -102,7 +106,11 @@ pub enum ModelError {
         got: String,
     },
     /// A tied model's file holds a decoder of its own.
-    #[error("{}: \"tie_word_embeddings\" is true but lm_head.decoder.weight is not [E | E] of the word embeddings; set \"tie_word_embeddings\": false to use the file's decoder", path.display())]
+    #[error(
+        "{}: \"tie_word_embeddings\" is true but lm_head.decoder.weight is not [E | E] of the word embeddings; \
+         set \"tie_word_embeddings\": false to use the file's decoder",
+        path.display()
+    )]
     TiedDecoder {
         /// The file.
         path: PathBuf,
@@ -125,8 +133,8 @@ pub enum ModelError {
     },
     /// A decode state cannot go back so far.
     #[error(
-        "a state of {len} tokens cannot go back to {wanted}: its local layers keep what {undo} tokens need; read the tokens \
-         again, or keep more (DecodeOptions::undo)"
+        "a state of {len} tokens cannot go back to {wanted}: its local layers keep what {undo} tokens need; \
+         read the tokens again, or keep more (DecodeOptions::undo)"
     )]
     Forgotten {
         /// The length asked for.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! part          forward                    training
-//! attention     4·width·keys               4.5×: scores and values, both again in reverse, five products of the gradient
+//! attention     4·width·keys               4.5×: scores and values, again in reverse, five for the gradient
 //! hashing       2·width·rounds·columns     1×: buckets are kept
 //! projections   2·h·width each             4×: forward, again in reverse, gradients of operand and weight
 //! feed-forward  4·h·f                      4×

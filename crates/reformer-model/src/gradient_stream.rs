@@ -1,6 +1,7 @@
 //! A stream's gradient, `[tokens, hidden]`, in `f32` or, at half the memory, in `bf16`.
 //!
-//! Everything that touches it works on a piece of the tokens, so a `bf16` stream is widened and rounded a piece at a time:
+//! Everything that touches it works on a piece of the tokens, so a `bf16` stream is widened and rounded a piece at a
+//! time:
 //!
 //! ```text
 //! read(tokens)         a view, or a widened copy of the piece
@@ -8,8 +9,8 @@
 //! ```
 //!
 //! A gradient is rounded once for every sublayer that adds to it: a relative error of at most 2⁻⁸ each, of either sign.
-//! Activations are never kept in 16 bits: the reverse pass restores them by subtraction, and what rounding takes away does
-//! not come back.
+//! Activations are never kept in 16 bits: the reverse pass restores them by subtraction, and what rounding takes away
+//! does not come back.
 
 use std::ops::Range;
 
@@ -79,6 +80,7 @@ impl GradientStream {
     }
 
     /// The tokens of a range.
+    // A borrowed view in f32: the default must not pay for what only bf16 needs.
     pub(crate) fn read(&self, cpu: &Cpu, tokens: Range<usize>) -> Piece<'_> {
         match self {
             Self::F32(matrix) => Piece::View(matrix.view().rows_range(tokens)),
@@ -91,6 +93,8 @@ impl GradientStream {
         match self {
             Self::F32(matrix) => change(matrix.view_mut().rows_range_mut(tokens)),
             Self::Bf16(narrow) => {
+                // In f32 until everything of this piece is added, so a sublayer costs one rounding, however many
+                // terms it has.
                 let mut piece = narrow.widened(cpu, tokens.clone());
                 change(piece.view_mut());
                 let to = &mut narrow.bits[tokens.start * narrow.cols..tokens.end * narrow.cols];
@@ -112,6 +116,7 @@ impl GradientStream {
     }
 
     /// `self + other` in `f32`.
+    // By value: a sum of two f32 streams takes the first one's memory.
     pub(crate) fn sum(self, cpu: &Cpu, other: Self) -> Matrix {
         match (self, other) {
             (Self::F32(mut first), Self::F32(second)) => {
@@ -121,6 +126,7 @@ impl GradientStream {
             (first, second) => {
                 let (rows, cols) = first.shape();
                 let mut sum = Matrix::zeros(rows, cols);
+                // Piece by piece, or two widened copies of whole streams would be held at the moment of the peak.
                 for start in (0..rows).step_by(PANEL_ELEMENTS) {
                     let tokens = start..rows.min(start + PANEL_ELEMENTS);
                     let (a, b) = (first.read(cpu, tokens.clone()), second.read(cpu, tokens.clone()));
@@ -144,6 +150,7 @@ impl GradientStream {
     /// Every number changed by the one in the same place.
     fn combine(&mut self, other: &Self, f: impl Fn(f32, f32) -> f32) {
         assert_eq!(self.shape(), other.shape(), "gradients of one shape");
+        // One thread and a row at a time: no pass of a model comes here.
         let cpu = Cpu::single();
         let rows = self.shape().0;
         for token in 0..rows {

@@ -36,8 +36,8 @@ pub(crate) struct Head<'a> {
     drop: Option<Dropout>,
 }
 
-/// Tokens of a piece: the config's, or as many as keep a piece's logits at 64 MiB. The gradient of a large decoder is read
-/// and written once a piece, so small pieces cost more than they save.
+/// Tokens of a piece: the config's, or as many as keep a piece's logits at 64 MiB. The gradient of a large decoder is
+/// read and written once a piece, so small pieces cost more than they save.
 pub(crate) fn piece(config: &Config) -> usize {
     match config.chunk_size_lm_head {
         0 => ((1 << 24) / config.vocab_size).clamp(64, 2048),
@@ -71,6 +71,8 @@ impl<'a> Head<'a> {
             normed = self.halves(cpu, normed.view());
         }
         let mut logits = Matrix::zeros(rows.len(), self.config.vocab_size);
+        // By rows even for one sequence: only the last token's logits are asked for, so there are as many rows as
+        // sequences.
         self.decoder.multiply(cpu, Rows::OfSequences, normed.view(), logits.view_mut());
         if self.config.adds_head_bias() {
             bias::add_rows(cpu, logits.view_mut(), self.group.tensor(head::BIAS));
@@ -125,15 +127,20 @@ impl<'a> Head<'a> {
         self.pieces(batch, |index, rows, targets, weights| {
             let pair = self.pair(cpu, streams, rows);
             let mut dn = cpu.workspace.take_matrix(rows.len(), 2 * h);
+            // A scope of its own: logits and norm, the two largest, are given back before the pair's gradient is
+            // leased.
             {
                 let normed = self.norm(cpu, pair.view(), index);
                 let mut logits = cpu.workspace.take_matrix(rows.len(), vocab);
                 self.decode(cpu, normed.view(), logits.view_mut());
+                // The logits become their own gradient in place: with 32,000 words they are the largest matrix of a
+                // step.
                 report.take(cross_entropy::forward_backward(cpu, logits.view_mut(), targets, weights, scale));
                 if self.config.adds_head_bias() {
                     bias::grad(cpu, logits.view(), &mut gradient.data_mut()[ranges[head::BIAS].clone()]);
                 }
                 if self.config.tie_word_embeddings {
+                    // The decoder is [E | E]: both halves of dn are the same dl·E, computed once and copied.
                     let halves = self.halves(cpu, normed.view());
                     let dwords = ViewMut::new(words.tensor_mut(embedding::WORDS), vocab, h);
                     matmul_tn(cpu, logits.view(), halves.view(), Write::Add, dwords);
@@ -157,6 +164,7 @@ impl<'a> Head<'a> {
             if let Some(drop) = self.drop {
                 dropout::apply(cpu, dn.view_mut(), drop.rate, drop.address.sub(index as u64));
             }
+            // Cleared, because the norm's backward adds.
             let mut dpair = cpu.workspace.take_matrix_zeroed(rows.len(), 2 * h);
             let norms = [ranges[head::GAMMA].clone(), ranges[head::BETA].clone()];
             let [dgamma, dbeta] =
@@ -173,6 +181,8 @@ impl<'a> Head<'a> {
 
     /// Calls `f(index, tokens, targets, weights)` for each piece of the tokens whose weight is not 0.
     fn pieces(&self, batch: &Batch, mut f: impl FnMut(usize, &[usize], &[u32], &[f32])) {
+        // Cut after the tokens without weight are left out. The user's turns of a dialogue have none, and nobody
+        // computes 32,000 logits for them.
         let tokens: Vec<usize> = (0..batch.weights.len()).filter(|&t| batch.weights[t] != 0.0).collect();
         for (index, rows) in tokens.chunks(piece(self.config)).enumerate() {
             let targets: Vec<u32> = rows.iter().map(|&t| batch.targets[t]).collect();

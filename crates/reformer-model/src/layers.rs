@@ -55,6 +55,7 @@ impl<'a> Layers<'a> {
         layer: usize,
         shape: Shape<'b>,
     ) -> ReformerBlock<'b> {
+        // Rotations exist for the layers that were made to hash, whatever they are told to compute.
         let rotations = match self.config.attn_layers[layer] {
             Kind::Lsh => Cow::Borrowed(&self.rotations[self.config.lsh_index(layer)][..]),
             Kind::Local | Kind::Full => Cow::Borrowed(&[][..]),
@@ -75,6 +76,7 @@ pub(crate) fn single_block<'a>(
     let rotations = match (config.attn_layers[layer], rotations(config, own, pass)?) {
         (Kind::Local | Kind::Full, _) => Cow::Borrowed(&[][..]),
         (Kind::Lsh, Cow::Borrowed(all)) => Cow::Borrowed(&all[config.lsh_index(layer)][..]),
+        // Taken out, so that the block owns its rotations and needs no `Layers` to outlive it.
         (Kind::Lsh, Cow::Owned(mut all)) => Cow::Owned(all.swap_remove(config.lsh_index(layer))),
     };
     Ok(block(config, parameters, layer, shape, rotations, (pass, None)))
@@ -89,6 +91,7 @@ fn block<'a>(
     (pass, packed): (&Pass, Option<&'a Packed>),
 ) -> ReformerBlock<'a> {
     let weights = BlockWeights { group: parameters.group(layer + 1), first: 0, layer, packed };
+    // By the config's kind, not by what is computed instead: a block's tensors are those it was trained with.
     let behind = BlockWeights { first: attention_tensors(config.attn_layers[layer]), ..weights };
     ReformerBlock {
         f: AttentionLayer::new(config, weights, shape, rotations, pass),
@@ -104,6 +107,7 @@ fn rotations<'a>(config: &Config, own: &'a AllRotations, pass: &'a Pass) -> Resu
             Ok(Cow::Borrowed(given.as_slice()))
         }
         (None, Some(0)) => Err(ModelError::config("num_hashes", 0, "at least 1")),
+        // The rounds that both numbers have are the same ones: each round is drawn at an address of its own.
         (None, Some(rounds)) if rounds != config.num_hashes => Ok(Cow::Owned(draw_rotations(config, rounds))),
         (None, _) => Ok(Cow::Borrowed(own)),
     }

@@ -3,7 +3,8 @@
 //! The formula adds up the very buffers that the code allocates; a test holds it to what a step really took.
 //!
 //! ```text
-//! peak = process + parameters + gradients + optimizer + 4 streams + buckets + max(sublayer working set, head piece) + idle buffers
+//! peak = process + parameters + gradients + optimizer + 4 streams + buckets
+//!      + max(sublayer working set, head piece) + idle buffers
 //! ```
 //!
 //! Depth enters only through parameters (with their gradients and optimizer state) and the buckets,
@@ -100,6 +101,8 @@ impl MemoryEstimate {
             attentions.iter().map(|attention| attention_working_set(config, attention, rows, len)).max();
         let (attention, feed_forward) = (attention.unwrap_or(0), feed_forward_working_set(config, tokens));
         let head = head_working_set(config, tokens);
+        // Attention and feed-forward take turns, so the larger counts. What the other one leaves behind is idle
+        // buffers, as far as the workspace keeps them.
         let working_set = attention.max(feed_forward);
         let largest = working_set.max(head);
         let others = attention + feed_forward + head - largest;
@@ -107,6 +110,8 @@ impl MemoryEstimate {
             Precision::F32 => F32,
             Precision::Bf16 => size_of::<u16>(),
         };
+        // The embeddings' gradient is begun at the head, where a tied decoder adds to it, and completed last, so it
+        // is there while the blocks' come and go.
         let on_the_way = sizes.embeddings + sizes.head.max(sizes.largest_block);
         Self {
             process: PROCESS,
@@ -199,6 +204,7 @@ fn attention_working_set(config: &Config, attention: &Attention, rows: usize, le
     let portion = &portions(rows, len, heads, dim)[0];
     let (tokens, heads) = (portion.rows.len() * len, portion.heads.len());
     let (width, projections) = (heads * dim, semantics::projections(attention));
+    // Two moments compete for the peak: inside attention's backward, and on the way from its gradients to dx.
     let differentiating = (2 * projections + 2) * tokens * width + tokens * heads;
     let own = semantics::working_set(attention, config, portion.rows.len(), heads, len);
     let back = projections * tokens * width + 2 * TOKENS_PER_PRODUCT.min(tokens) * config.hidden_size;
@@ -207,6 +213,8 @@ fn attention_working_set(config: &Config, attention: &Attention, rows: usize, le
 
 /// `n, t` of width h, `u, a` of width f, for a piece.
 fn feed_forward_working_set(config: &Config, tokens: usize) -> usize {
+    // As in the reverse pass, which needs `u` and its activation at the same time. Forward overwrites one with the
+    // other.
     let piece = feed_forward_piece(config).min(tokens);
     2 * piece * (config.hidden_size + config.feed_forward_size) * F32
 }
@@ -215,7 +223,7 @@ fn feed_forward_working_set(config: &Config, tokens: usize) -> usize {
 fn head_working_set(config: &Config, tokens: usize) -> usize {
     let piece = head::piece(config).min(tokens);
     let tied = if config.tie_word_embeddings { config.hidden_size } else { 0 };
-    // The norm and the logits are gone before the second gradient comes.
+    // Two moments again: the norm and the logits are gone before the second gradient comes.
     let widest = (6 * config.hidden_size + tied + config.vocab_size).max(6 * config.hidden_size);
     piece * widest * F32
 }

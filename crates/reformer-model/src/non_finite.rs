@@ -1,7 +1,7 @@
 //! Where a number stopped being finite: what a training run names when it stops.
 //!
-//! Parameters are looked at first, because they are the cause of all the rest. Then the model is walked as in training, with
-//! sublayers that look at what they have written. Gradients come last, in the order of the reverse pass.
+//! Parameters are looked at first, because they are the cause of all the rest. Then the model is walked as in
+//! training, with sublayers that look at what they have written. Gradients come last, in the order of the reverse pass.
 
 use reformer_reversible::{Coupling, Sublayer, sequence};
 use reformer_tensor::{Cpu, Matrix, elementwise::all_finite};
@@ -75,6 +75,7 @@ fn forward(parameters: &Parameters, run: &Run<'_>, cpu: &Cpu) -> Option<NonFinit
 
 fn gradients(parameters: &Parameters, run: &Run<'_>, cpu: &Cpu) -> Option<NonFinite> {
     let (mut found, layers) = (None, run.layers.config.layers());
+    // The pass runs to its end: a sink cannot stop it without an error, and this happens once in a run's life.
     let mut sink = |index: usize, gradient: &Group| {
         found = found.take().or_else(|| in_group(Part::of_group(index, layers), gradient, "gradient"));
     };

@@ -1,9 +1,9 @@
 //! Weights as steps read them: matrices `[out, in]`, as trained or packed into fewer bytes.
 //!
 //! A step reads every weight once and does little with it, so it takes as long as memory needs to deliver the weights.
-//! Packing them as `bf16` halves that; it is done once, and the model's own matrices are rounded alike, so that prompts,
-//! steps and evaluation compute with the same numbers. Prompts round the other operand too, where the processor has `bf16`
-//! products; steps have nothing to gain from that.
+//! Packing them as `bf16` halves that; it is done once, and the model's own matrices are rounded alike, so that
+//! prompts, steps and evaluation compute with the same numbers. Prompts round the other operand too, where the
+//! processor has `bf16` products; steps have nothing to gain from that.
 
 use std::ops::Range;
 
@@ -20,8 +20,8 @@ const MANY: usize = 24;
 const LINE: usize = 32;
 
 /// The matrices of a model in `bf16`.
-// One buffer for all of them, so that it lies on large pages and streams: with a buffer each, a step of one sequence took
-// 5.1 ms where it takes 2.8 to 3.1 now.
+// One buffer for all of them, so that it lies on large pages and streams: that took a step of one sequence from 5.1
+// to 4.4 ms (d 512, 6 layers, vocabulary 32,000).
 #[derive(Debug)]
 pub struct Packed {
     numbers: Buffer<Bf16>,
@@ -42,6 +42,7 @@ impl Packed {
         let groups = parameters.groups_mut();
         let mut end = 0;
         let mut place = |len: usize| {
+            // Each matrix begins on a cache line, so that no row of weights is split over two without need.
             let start = end;
             end = (start + len).next_multiple_of(LINE);
             start..start + len
@@ -57,6 +58,8 @@ impl Packed {
         let mut numbers = Buffer::zeroed(end);
         let mut round = |group: &mut Group, i: usize, to: &Range<usize>| {
             for (w, packed) in group.tensor_mut(i).iter_mut().zip(&mut numbers[to.clone()]) {
+                // The trained matrix is rounded too. Prompts multiply by it, and a prompt and the steps after it must
+                // not come from two different models.
                 *packed = Bf16::of(*w);
                 *w = packed.get();
             }
@@ -172,8 +175,8 @@ impl<'a> Weight<'a> {
         if rows == Rows::OfSequences || a.rows() < MANY {
             few_rows(cpu, a, self.weights(), Write::Overwrite, c);
         } else {
-            // The matrix as trained, also where it is packed: it holds the same rounded numbers, and the products of many rows
-            // round and pack their operands by themselves.
+            // The matrix as trained, also where it is packed: it holds the same rounded numbers, and the products of
+            // many rows round and pack their operands by themselves.
             matmul_nt(cpu, a, self.full, Write::Overwrite, c);
         }
     }

@@ -68,6 +68,8 @@ impl<'a> Positions<'a> {
             return;
         }
         let mut code = vec![0.0; self.config.hidden_size];
+        // On one thread, in order of position: many tokens add to one row of a table, and their order is part of the
+        // result.
         for token in 0..dx.rows() {
             let (row, position) = (token / len, token % len);
             code.copy_from_slice(dx.row(token));
@@ -78,9 +80,11 @@ impl<'a> Positions<'a> {
 
     /// `code = e(position)`, without dropout.
     pub fn write(&self, position: usize, code: &mut [f32]) {
+        // Foreign chunks pad rows beyond the last position. What they read does not matter, but it has to exist.
         let position = position.min(self.last);
         match self.config.positions() {
             PositionKind::Axial => {
+                // Cleared and added to, since summed factors all fill the same columns.
                 code.fill(0.0);
                 for (i, from, to) in self.axial(position) {
                     add(&mut code[to], &self.group.tensor(embedding::POSITIONS + i)[from]);
@@ -141,6 +145,8 @@ impl<'a> Positions<'a> {
         let row = address.sub(row as u64);
         match self.config.positions() {
             PositionKind::Axial => {
+                // One draw for e(p) as a whole, shared by the positions with one last digit: what Hugging Face's
+                // `dropout2d` does to its transposed grid.
                 let last = *self.config.axial_pos_shape.last().expect("a checked shape has factors");
                 let mut factor = [1.0];
                 dropout::row(row, (position % last) as u64, &mut factor, rate);

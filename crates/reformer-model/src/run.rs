@@ -95,6 +95,7 @@ impl<'a> Run<'a> {
 fn pad(config: &Config, batch: &Batch, padded: usize) -> Batch {
     let (rows, len) = (batch.rows, batch.len);
     let token = config.pad_token_id.unwrap_or(0);
+    // Padding is masked, so that no real token sees it, and has weight 0, so that the head skips it.
     let mask = batch.mask.clone().unwrap_or_else(|| vec![true; rows * len]);
     Batch {
         rows,

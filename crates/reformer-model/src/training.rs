@@ -61,6 +61,8 @@ pub(crate) struct Updated<'p, 'u> {
 
 /// A gradient of zeros for `like`, in the memory of the last one if that is as large.
 fn cleared(spare: &mut Option<Group>, like: &Group) -> Group {
+    // Blocks have one size or two, so one buffer goes from block to block. A fresh one is memory that the system has
+    // to clear first, page by page.
     spare.take().and_then(|spare| like.zeros_in(spare)).unwrap_or_else(|| like.zeros_like())
 }
 
@@ -86,6 +88,8 @@ impl Ledger for Added<'_> {
     }
 
     fn room(&mut self, index: usize) -> Group {
+        // Moved out and back, so that the pass adds where the sums are already: nothing is copied or added a second
+        // time.
         self.gradients.groups_mut()[index].take()
     }
 
@@ -138,11 +142,14 @@ pub(crate) fn forward_and_reverse(
     let head = run.layers.head(ledger.parameters());
     let report =
         head.loss_and_gradient(cpu, &streams, &run.batch, scale, &mut grads, &mut gradient, &mut words);
+    // Before the first update: an optimizer that sees a loss which is not finite still has all parameters of the last
+    // step.
     ledger.begin(&report)?;
     ledger.done(layers + 1, gradient)?;
 
     sequence::reverse(cpu, &mut streams, &mut grads, saved, |layer, step| {
         let mut gradient = ledger.room(layer + 1);
+        // The block lives for this line only. It borrows parameters that the next one may change.
         let restored = step.through(&run.block(ledger.parameters(), layer), &mut gradient)?;
         ledger.done(layer + 1, gradient)?;
         Ok(restored)

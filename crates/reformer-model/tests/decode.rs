@@ -189,7 +189,12 @@ proptest! {
     ) {
         let wrap = if foreign { ChunkWrap::Circular } else { ChunkWrap::Bounded };
         let same = !foreign;
-        let fields = Fields { lsh_chunk_wrap: wrap, lsh_same_bucket_only: same, lsh_duplicate_correction: same, ..fields() };
+        let fields = Fields {
+            lsh_chunk_wrap: wrap,
+            lsh_same_bucket_only: same,
+            lsh_duplicate_correction: same,
+            ..fields()
+        };
         let mut model = model(fields);
         let packed = pack.then(|| model.pack_bf16());
         let decoder = Decoder::new(&model).with_packed(packed.as_ref());

@@ -7,17 +7,17 @@
 //!                                             hand the gradient on; the block may change now
 //! ```
 //!
-//! The forward pass keeps the last pair of streams and each block's decisions. The reverse pass restores a block's input from
-//! its output, adds up the block's parameter gradients, and hands them out before it goes on, so that an optimizer (or an
-//! all-reduce) can take them and only one block's gradients exist at a time.
+//! The forward pass keeps the last pair of streams and each block's decisions. The reverse pass restores a block's
+//! input from its output, adds up the block's parameter gradients, and hands them out before it goes on, so that an
+//! optimizer (or an all-reduce) can take them and only one block's gradients exist at a time.
 //!
 //! Where this departs from a list of layers with a `backward` method:
 //!
-//! 1. **Blocks are handed in, not owned.** A block borrows parameters which an optimizer changes as soon as the block is
-//!    done. A sequence that owned its blocks would hold those borrows for the whole pass.
-//! 2. **Making a block and taking its gradient are one function**, not two. Both need the parameters, one to read and one to
-//!    change them, and two closures cannot hold them at once. [`StepBack::through`] stands between the two, and the type of
-//!    what it returns makes sure that nobody forgets it.
+//! 1. **Blocks are handed in, not owned.** A block borrows parameters which an optimizer changes as soon as the block
+//!    is done. A sequence that owned its blocks would hold those borrows for the whole pass.
+//! 2. **Making a block and taking its gradient are one function**, not two. Both need the parameters, one to read and
+//!    one to change them, and two closures cannot hold them at once. [`StepBack::through`] stands between the two, and
+//!    the type of what it returns makes sure that nobody forgets it.
 //! 3. **Decisions are dropped block by block**, so the buckets of a deep model shrink while the reverse pass runs.
 
 use thiserror::Error;
@@ -82,6 +82,7 @@ pub fn forward<C: ?Sized, B: Block<C>>(
     blocks: impl IntoIterator<Item = B>,
     mut keep: impl FnMut(usize, B::Saved) -> Result<(), B::Error>,
 ) -> Result<(), SequenceError<B::Error>> {
+    // Blocks come one at a time: one that borrows parameters, or lives on a device, need not exist before its turn.
     for (block, made) in blocks.into_iter().enumerate() {
         made.forward(context, streams)
             .and_then(|decided| keep(block, decided))
@@ -135,8 +136,11 @@ pub fn reverse<C: ?Sized, A, D, S, E>(
     mut saved: Vec<S>,
     mut visit: impl FnMut(usize, StepBack<'_, C, A, D, S>) -> Result<Restored, E>,
 ) -> Result<(), SequenceError<E>> {
+    // There are as many blocks as decisions, so a count that does not fit the forward pass cannot be given.
     while let Some(decided) = saved.pop() {
         let (block, mut restored) = (saved.len(), false);
+        // One flag tells an error of the block from an error of whoever took its gradient, though both come out of
+        // `visit`.
         let step = StepBack { context, streams, grads, decided, restored: &mut restored };
         match visit(block, step) {
             Ok(Restored(())) => {}
@@ -169,6 +173,7 @@ impl<C: ?Sized, A: Activations, D: Activations, S> StepBack<'_, C, A, D, S> {
     where
         B: Block<C, Activations = A, Differentials = D, Saved = S>,
     {
+        // Takes itself by value: a second time through a block would subtract its residual twice.
         block.reverse_and_grad(self.context, self.streams, &self.decided, self.grads, gradient)?;
         *self.restored = true;
         Ok(Restored(()))

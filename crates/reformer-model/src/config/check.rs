@@ -169,7 +169,8 @@ fn activation(name: &str) -> Result<Activation> {
 
 fn buckets(f: &Fields) -> Result<BucketCount> {
     let refuse = |got: String| {
-        let expected = "an even number >= 2, a list of such factors, or null (a vector falls to one of b/2 directions or to its opposite)";
+        let expected = "an even number >= 2, a list of such factors, or null \
+                        (a vector falls to one of b/2 directions or to its opposite)";
         ModelError::config("num_buckets", got, expected)
     };
     match &f.num_buckets {

@@ -1,8 +1,11 @@
 //! A state on disk: a prompt read once, and continued in any later run.
 //!
 //! ```text
-//! safetensors   ids [len] · layers.N.keys_values [positions, heads, 2·head_dim] · layers.N.buckets [heads, len, rounds]
-//! metadata      format, version, len, storage, attention, undo, layers.N.{first, lowered}; digests of config, parameters and contents
+//! tensors     ids                   [len]
+//!             layers.N.keys_values  [positions, heads, 2·head_dim]
+//!             layers.N.buckets      [heads, len, rounds]
+//! metadata    format, version, storage, attention, undo, layers.N.{first, lowered},
+//!             config, parameters, contents (digests)
 //! ```
 //! A state belongs to the parameters that made it: a file of another model, or of this one trained further, is refused,
 //! as is a damaged one. Digests are 64 bits against mistakes, not against malice.
@@ -78,6 +81,8 @@ impl Digest {
         self.mix(bytes.len() as u64)
     }
 
+    // Multiply and rotate, eight bytes at a time: all parameters are hashed at every load, so this has to keep up
+    // with memory.
     fn mix(self, word: u64) -> Self {
         Self((self.0 ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(31))
     }
@@ -145,6 +150,7 @@ impl DecodeState {
         let contents = contents(tensors.iter().map(|(name, tensor)| (&**name, &*tensor.bytes)));
         about.insert("contents".to_owned(), contents);
         let bytes = safetensors::serialize(tensors, Some(about)).map_err(|e| fault(path, e.to_string()))?;
+        // Beside the target, then renamed: a full disk leaves the old state.
         hf::replace(path, &bytes)
     }
 
@@ -168,6 +174,7 @@ impl DecodeState {
         if said("version") != VERSION {
             return Err(fault(path, format!("its version is {:?}, expected {VERSION}", said("version"))));
         }
+        // Keys and values are results of the parameters. Those of a later checkpoint would fit in shape and be wrong.
         let (config, parameters) = model.digests();
         if said("config") != config {
             return Err(fault(path, "another model's config made it".into()));
@@ -178,6 +185,7 @@ impl DecodeState {
                 "other parameters made it (another model, or another checkpoint)".into(),
             ));
         }
+        // Before anything is built of it: a flipped bit in keys or values would decode to fluent nonsense.
         let mut names = file.names();
         names.sort_unstable();
         let all = names.iter().filter_map(|name| Some((*name, file.tensor(name).ok()?.data())));
@@ -215,6 +223,7 @@ impl DecodeState {
             if len == 0 {
                 continue;
             }
+            // Chains and counts are rebuilt from the ids. A file cannot smuggle in a chain that leads nowhere.
             let buckets = layer.table_buckets(config);
             for (table, ids) in layer.tables.iter_mut().zip(ids.chunks(len * config.num_hashes)) {
                 let mut fresh = BucketTable::new(config.num_hashes, buckets);
@@ -231,6 +240,7 @@ impl DecodeState {
 /// A digest of tensors by name.
 fn contents<'t>(tensors: impl Iterator<Item = (&'t str, &'t [u8])>) -> String {
     let mut all: Vec<_> = tensors.collect();
+    // Sorted, because safetensors keeps an order of its own.
     all.sort_unstable_by_key(|(name, _)| *name);
     let digest = |d: Digest, (name, bytes): &(&str, &[u8])| d.take(name.as_bytes()).take(bytes);
     all.iter().fold(Digest::new(), digest).text()

@@ -2,19 +2,23 @@
 //!
 //! | layer | remembers | a step sees |
 //! |---|---|---|
-//! | local | k, v of its reach and of [`DecodeOptions::undo`] positions more | its chunk so far and the chunks before, as the forward pass |
+//! | local | k, v of its reach (and some more) | its chunk so far and the chunks before, as the forward pass |
 //! | full | k, v | everything so far, as the forward pass |
-//! | LSH, same bucket only | k, v, a table bucket → positions per head and round | per round the latest `(before + 1)·m` positions of its bucket, each once |
-//! | LSH, as Hugging Face | the same | per round the chunks around its rank; up to one chunk everything |
+//! | LSH, same bucket only | k, v, tables | per round the latest `(before + 1)·m` positions of its bucket, each once |
+//! | LSH, as Hugging Face | k, v, tables | per round the chunks around its rank; up to one chunk everything |
 //!
-//! [`reformer_attention::decode`] says which keys those are and why. With `attention = Some(Full)` LSH layers attend to
-//! everything, exactly: slower with every token, and the measure of what hashing leaves out.
+//! Tables lead from a bucket to its positions, one for each head and round. Local layers keep [`DecodeOptions::undo`]
+//! positions beyond their reach. [`reformer_attention::decode`] says which keys those are and why.
 //!
-//! A state is a value: [`Clone`] forks it (pages of keys and values are shared until one side writes), [`DecodeState::truncate`]
-//! takes tokens back, [`DecodeState::save`] and [`DecodeState::load`] keep it between runs.
+//! With `attention = Some(Full)` LSH layers attend to everything, exactly: slower with every token, and the measure of
+//! what hashing leaves out.
 //!
-//! **Memory**, of `h` heads of `d` columns and `r` rounds, in numbers of 4 bytes (2 with [`Precision::Bf16`]): a full layer takes
-//! `2·h·d` numbers a token; an LSH layer the same and about `10·r·h` bytes of buckets; a local layer none beyond its reach.
+//! A state is a value: [`Clone`] forks it (pages of keys and values are shared until one side writes),
+//! [`DecodeState::truncate`] takes tokens back, [`DecodeState::save`] and [`DecodeState::load`] keep it between runs.
+//!
+//! **Memory**, of `h` heads of `d` columns and `r` rounds, in numbers of 4 bytes (2 with [`Precision::Bf16`]): a full
+//! layer takes `2·h·d` numbers a token; an LSH layer the same and about `10·r·h` bytes of buckets; a local layer none
+//! beyond its reach.
 //!
 //! Causal models only; no dropout; logits of the last token.
 
@@ -61,6 +65,7 @@ impl DecodeState {
     pub(crate) fn new(model: &Model, options: DecodeOptions) -> Self {
         let config = model.config();
         let layer = |layer: usize| {
+            // Asked of the steps' attention: exact attention in place of LSH has no use for tables.
             let hashes = semantics::of_steps(config, layer, options.attention).hashes();
             LayerState::new(config, layer, hashes, options.storage)
         };
@@ -93,9 +98,12 @@ impl DecodeState {
         if len >= self.len() {
             return Ok(());
         }
+        // The next token's reach begins before the cut, and a local layer may have given that back already. It cannot
+        // be computed again: that would need the layer's inputs, which nobody keeps.
         let needed =
             |layer: usize| semantics::of_steps(config, layer, self.options.attention).first_seen(len);
         let kept = |(l, layer): (usize, &LayerState)| len == 0 || needed(l) >= layer.key_values.first_kept();
+        // All layers are asked before the first is cut: a refusal changes nothing.
         if !self.layers.iter().enumerate().all(kept) {
             return Err(ModelError::Forgotten { wanted: len, len: self.len(), undo: self.options.undo });
         }
@@ -124,6 +132,7 @@ impl DecodeState {
     /// Gives back what no later step and no allowed undoing will see.
     fn forget(&mut self, config: &Config) {
         let (len, options) = (self.len(), self.options);
+        // Nothing goes from layers that see everything: their first_seen is 0.
         for (l, layer) in self.layers.iter_mut().enumerate() {
             let seen = semantics::of_steps(config, l, options.attention)
                 .first_seen(len.saturating_sub(options.undo));

@@ -5,8 +5,8 @@
 //! further tokens               PIECE at a time: products of all rows, attention position by position
 //! step of many sequences       products that read each weight once for all, attention of each with its own state
 //! ```
-//! Pieces are cut by position alone, so what a prompt becomes does not depend on who else is served meanwhile. Activations
-//! are a piece's, however long the prompt. Circular chunks (foreign semantics) need a whole prompt at once.
+//! Pieces are cut by position alone, so what a prompt becomes does not depend on who else is served meanwhile.
+//! Activations are a piece's, however long the prompt. Circular chunks (foreign semantics) need a whole prompt at once.
 //!
 //! **Steps of several sequences are bit-identical to steps alone**: every product's row is summed in one order
 //! ([`reformer_tensor::few_rows`]), and nothing else looks beyond its row.
@@ -98,6 +98,7 @@ impl<'m> Decoder<'m> {
 
     /// How many of `left` further tokens [`Decoder::prefill`] reads at once.
     pub fn next_piece(&self, state: &DecodeState, left: usize) -> usize {
+        // On a circle the first chunk sees the last one, so nothing is final before the end of the prompt is known.
         let whole = self.model.config().lsh_chunk_wrap == ChunkWrap::Circular;
         match (state.is_empty(), whole) {
             (true, true) => left,
@@ -148,6 +149,7 @@ impl<'m> Decoder<'m> {
                 (format!("{} ids", ids.len()), format!("one for each of {} states", states.len()));
             return Err(ModelError::Shape { what: "step", got, expected });
         }
+        // Every state before any is touched: one bad id must not leave the others a token further.
         for (state, id) in states.iter().zip(ids) {
             self.check(state, std::slice::from_ref(id))?;
         }
@@ -204,6 +206,7 @@ impl<'m> Decoder<'m> {
     /// Reads new tokens of one or more sequences; both streams after the last block, a row for each token.
     fn read(&self, cpu: &Cpu, layers: &Layers<'_>, turns: &mut [NewTokens<'_>]) -> Result<Streams<Matrix>> {
         let config = self.model.config();
+        // A prompt of one token is a step: the forward kernels would pack every weight for one row.
         let read = match &mut *turns {
             [only] if only.state.is_empty() && only.ids.len() > 1 => self.read_prompt(cpu, layers, only),
             turns => self.read_steps(cpu, layers, turns),
@@ -212,6 +215,7 @@ impl<'m> Decoder<'m> {
             if read.is_err() {
                 state.roll_back(config);
             } else {
+                // The ids last: they say how long the state is, and until here it was as long as before.
                 state.ids.extend_from_slice(ids);
                 state.forget(config);
             }
@@ -249,6 +253,9 @@ impl<'m> Decoder<'m> {
         let single = turns.iter().all(|turn| turn.ids.len() == 1);
         let rows = if single { Rows::OfSequences } else { Rows::OfOne };
         let shape = Shape { rows: 1, len: streams.first.rows(), mask: None };
+        // Layer by layer with all sequences, not sequence by sequence: a step takes as long as memory needs to
+        // deliver the weights, and this way they are delivered once (sixteen sequences together: 5.2 times the tokens
+        // of one).
         for layer in 0..config.layers() {
             let sequences = turns.iter_mut().map(|NewTokens { state, ids }| NewRows {
                 attention: semantics::of_steps(config, layer, state.options.attention),

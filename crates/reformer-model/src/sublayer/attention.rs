@@ -7,8 +7,8 @@
 //! f(x) = dropout(attend(…)·Woᵀ)             [rows·len, h]
 //! ```
 //!
-//! Saved for the reverse pass: the buckets, nothing else. Forward and reverse are in [`passes`], steps in [`step`]; here
-//! is what they share.
+//! Saved for the reverse pass: the buckets, nothing else. Forward and reverse are in [`passes`], steps in [`step`];
+//! here is what they share.
 
 mod passes;
 mod portions;
@@ -77,8 +77,7 @@ impl<'a> AttentionLayer<'a> {
 
     /// Number of projections: query_key and value, or query, key and value.
     fn projections(&self) -> usize {
-        // Two norms before, the output projection after; the feed-forward tensors are six.
-        self.weights.group.specs().len() - 6 - 3
+        semantics::projections(&self.attention)
     }
 
     fn eps(&self) -> f32 {
@@ -102,6 +101,8 @@ impl<'a> AttentionLayer<'a> {
 
     fn norm(&self, cpu: &Cpu, x: View<'_>) -> LeasedMatrix {
         let mut n = cpu.workspace.take_matrix(x.rows(), x.cols());
+        // Computed again for every group of heads, and in the reverse pass twice: under 1 % of a step at 16k tokens
+        // and 3 % at a million, for a matrix of the streams' size that nobody holds.
         let (gamma, beta) = (self.weights.tensor(GAMMA), self.weights.tensor(BETA));
         layer_norm::forward(cpu, x, gamma, beta, self.eps(), n.view_mut());
         n
@@ -146,6 +147,8 @@ impl<'a> AttentionLayer<'a> {
             2 => Inputs::shared(q, v),
             _ => Inputs::separate(q, projected[1].view(), v),
         };
+        // The portion is part of the address: its mask must not be that of another portion, whose rows count from 0
+        // too.
         let probabilities =
             self.drop.filter(|_| self.attention.dropout() > 0.0).map(|(p, _)| p.sub(portion.index as u64));
         inputs.with_tokens(self.mask_of(portion.rows.clone())).with_dropout(probabilities)
@@ -161,6 +164,8 @@ impl<'a> AttentionLayer<'a> {
     ) -> Result<(Attended, Vec<Buckets>)> {
         let projected = self.project_heads(cpu, x, &portion.heads);
         let hashed = match decided {
+            // Never hashed again: the input restored by subtraction differs by round-off, and a vector near the
+            // border of two buckets would fall into the other one.
             Some(_) => Vec::new(),
             None if !self.attention.needs_buckets(self.len) => Vec::new(),
             None => self.hash(cpu, projected[0].view(), portion)?,

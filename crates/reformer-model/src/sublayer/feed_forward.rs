@@ -1,9 +1,10 @@
 //! The feed-forward sublayer, a piece of the tokens at a time.
 //!
 //! ```text
-//! n = LN(x)                         [piece, h]
-//! u = dropout(n·W₁ᵀ + b₁)           [piece, f]
-//! f(x) = dropout(act(u)·W₂ᵀ + b₂)   [piece, h]
+//! 1. n = LN(x)                         [piece, h]
+//! 2. u = dropout(n·W₁ᵀ + b₁)           [piece, f]
+//! 3. a = act(u)                        [piece, f]
+//! 4. f(x) = dropout(a·W₂ᵀ + b₂)        [piece, h]
 //! ```
 //!
 //! No `[rows·len, f]` matrix exists. Tokens do not see each other, so the pieces change nothing but the order in which
@@ -45,6 +46,7 @@ pub struct FeedForward<'a> {
 
 /// Tokens of a piece.
 pub(crate) fn piece(config: &Config) -> usize {
+    // 2,048 or 4,096 tokens were no faster in either precision, and take more memory.
     if config.chunk_size_feed_forward == 0 { 1024 } else { config.chunk_size_feed_forward }
 }
 
@@ -53,6 +55,7 @@ impl<'a> FeedForward<'a> {
         let layer = weights.layer as u32;
         let address = |purpose| Address { seed: pass.seed, step: pass.step, layer, purpose };
         let drop = (pass.training && config.hidden_dropout_prob > 0.0)
+            // Attention's output mask has the same purpose and layer. The sub-stream keeps the two apart.
             .then(|| (address(Purpose::FeedForwardDropout), address(Purpose::HiddenDropout).sub(u64::MAX)));
         Self { config, weights, drop }
     }
@@ -100,6 +103,9 @@ impl<'a> FeedForward<'a> {
     /// `u ← dropout(u + b₁)`, `a = act(u)`.
     fn activate(&self, cpu: &Cpu, piece: usize, mut u: ViewMut<'_>, a: ViewMut<'_>) {
         let kind = self.config.activation();
+        // Bias and activation in one visit of memory. Together with products that are added straight into the stream
+        // this took the forward pass from 69 to 54 ms (bf16, 4k tokens). A mask lies between the two, so dropout pays
+        // for three visits.
         if self.drop.is_none() {
             return activation::forward_biased(cpu, kind, self.weights.tensor(B1), u, a);
         }
@@ -148,16 +154,19 @@ impl Sublayer<Cpu> for FeedForward<'_> {
         let h = x.cols();
         for (p, start) in (0..x.rows()).step_by(piece(self.config)).enumerate() {
             let end = x.rows().min(start + piece(self.config));
+            // Steps 1, 2 and 3.
             let mut n = self.norm(cpu, x.view().rows_range(start..end));
             let mut u = self.inner(cpu, n.view());
             self.activate_in_place(cpu, p, u.view_mut());
             if self.drop.is_none() {
+                // Step 4, added straight into the stream, as there is no mask to apply to f(x) first.
                 let mut y = y.view_mut();
                 let mut y = y.rows_range_mut(start..end);
                 matmul_nt(cpu, u.view(), self.weights.matrix(W2), Write::Add, y.reborrow());
                 bias::add_rows(cpu, y, self.weights.tensor(B2));
                 continue;
             }
+            // Step 4 by itself, so that its mask has something to be applied to.
             self.output(cpu, p, u.view(), n.view_mut());
             elementwise::add_assign(cpu, &mut y.as_mut_slice()[start * h..end * h], n.as_slice());
         }
@@ -178,15 +187,17 @@ impl Sublayer<Cpu> for FeedForward<'_> {
         for (p, start) in (0..x.rows()).step_by(piece(self.config)).enumerate() {
             let end = x.rows().min(start + piece(self.config));
             let x = x.view().rows_range(start..end);
+            // Steps 1 to 4 again.
             let n = self.norm(cpu, x);
             let mut u = self.inner(cpu, n.view());
             let mut a = cpu.workspace.take_matrix(end - start, f);
             self.activate(cpu, p, u.view_mut(), a.view_mut());
-            // t serves f(x), then the masked dy, then dn.
+            // t serves f(x), then the masked dy, then dn: whatever takes its place next, the last reader is done.
             let mut t = cpu.workspace.take_matrix(end - start, h);
             self.output(cpu, p, a.view(), t.view_mut());
             elementwise::sub_assign(cpu, &mut y.as_mut_slice()[start * h..end * h], t.as_slice());
 
+            // Step 4 backwards: dW₂ += dtᵀ·a, da = dt·W₂.
             let dy = dy.read(cpu, start..end);
             let mut dt = dy.view();
             if self.drop.is_some() {
@@ -200,6 +211,7 @@ impl Sublayer<Cpu> for FeedForward<'_> {
             matmul_tn(cpu, dt, a.view(), Write::Add, dw2);
             // act(u) is not needed any more: its buffer takes da, then du.
             matmul(cpu, dt, self.weights.matrix(W2), Write::Overwrite, a.view_mut());
+            // Steps 3 and 2 backwards: du = act′(u)·da, dW₁ += duᵀ·n, dn = du·W₁.
             self.activate_back(cpu, p, u.view(), a.view_mut(), &mut gradient[self.weights.place(B1)]);
             matmul_tn(
                 cpu,
@@ -210,6 +222,7 @@ impl Sublayer<Cpu> for FeedForward<'_> {
             );
             matmul(cpu, a.view(), self.weights.matrix(W1), Write::Overwrite, t.view_mut());
 
+            // Step 1 backwards.
             let places = [self.weights.place(GAMMA), self.weights.place(BETA)];
             let [dgamma, dbeta] = gradient.get_disjoint_mut(places).expect("tensors do not overlap");
             dx.update(cpu, start..end, |dx| {
@@ -238,6 +251,8 @@ impl Stepwise<Cpu, Reading<'_>> for FeedForward<'_> {
         reading: &mut Reading<'_>,
         y: &mut Matrix,
     ) -> Result<(), ModelError> {
+        // A prompt goes through the products of many rows, as in training. Single rows would each pay for packing the
+        // weights.
         let rows = match reading {
             Reading::Prompt { .. } => return self.forward(cpu, x, y),
             Reading::Steps { rows, .. } => *rows,

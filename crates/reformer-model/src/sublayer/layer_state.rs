@@ -81,10 +81,11 @@ impl LayerState {
         }
     }
 
-    /// Hugging Face numbers buckets through all rounds, `id + round·B`, or `id + round·(B + 1)` where a prompt had to be
-    /// padded. Its steps guess which, from the largest number that they find: if no head's last round holds one of its
-    /// upper buckets, they take `B` beside a prompt's `B + 1`, and a step's bucket in round r sorts r places too low. To
-    /// say what it says, tables of such layers have `rounds − 1` buckets more, below the others, for steps to fall into.
+    /// Hugging Face numbers buckets through all rounds, `id + round·B`, or `id + round·(B + 1)` where a prompt had to
+    /// be padded. Its steps guess which, from the largest number that they find: if no head's last round holds one of
+    /// its upper buckets, they take `B` beside a prompt's `B + 1`, and a step's bucket in round r sorts r places too
+    /// low. To say what it says, tables of such layers have `rounds − 1` buckets more, below the others, for steps to
+    /// fall into.
     pub(crate) fn lower(&mut self, config: &Config) -> Result<()> {
         let (rounds, total) = (config.num_hashes, config.buckets().total());
         let upper = |table: &BucketTable| {

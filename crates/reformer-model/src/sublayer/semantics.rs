@@ -67,7 +67,8 @@ pub(crate) fn attention(config: &Config, layer: usize, len: usize, instead: Opti
     }
 }
 
-/// The attention of a layer's steps. Length decides only whether a local layer has neighbours; a step finds that out by itself.
+/// The attention of a layer's steps. Length decides only whether a local layer has neighbours; a step finds that out
+/// by itself.
 pub(crate) fn of_steps(config: &Config, layer: usize, instead: Option<Kind>) -> Attention {
     attention(config, layer, usize::MAX, instead)
 }
@@ -77,8 +78,9 @@ pub(crate) fn projections(attention: &Attention) -> usize {
     if attention.keys().are_shared() { 2 } else { 3 }
 }
 
-/// Bytes of attention's own scratch in the reverse pass for some rows and heads: tiles of a fixed size and, for each head
-/// of a row at work, `D`, and where a list is sorted its order, its inverse and the codes of where a position meets others.
+/// Bytes of attention's own scratch in the reverse pass for some rows and heads: tiles of a fixed size and, for each
+/// head of a row at work, `D`, and where a list is sorted its order, its inverse and the codes of where a position
+/// meets others.
 pub(crate) fn working_set(
     attention: &Attention,
     config: &Config,

@@ -162,8 +162,8 @@ pub(crate) fn lucid_reversible_block(
     fill(&mut model, tensors, lucid)?;
     let pass = Pass { rotations: Some(Arc::new(vec![given])), ..Pass::evaluation() };
 
-    // Halves lie side by side. `to_out` has a bias, which Hugging Face's has not: it is added to the first stream, where
-    // it would arrive, and its gradient is that stream's column sums.
+    // Halves lie side by side. `to_out` has a bias, which Hugging Face's has not: it is added to the first stream,
+    // where it would arrive, and its gradient is that stream's column sums.
     let bias = tensors.f32("f.net.fn.to_out.bias")?;
     let halves = |name: &str| {
         let both = matrix(tensors, name)?;

@@ -1,8 +1,8 @@
 //! Checkers of whole models, reversible blocks and axial positions against Hugging Face and reformer-pytorch.
 //!
-//! Allowances are relative to a tensor's largest magnitude. Where several rounds are combined, the peers round the row of
-//! a position that can see only itself (the first, always) by up to 0.4 % (see `reformer_attention::ALONE`), and every
-//! later row of the model reads that one.
+//! Allowances are relative to a tensor's largest magnitude. Where several rounds are combined, the peers round the
+//! row of a position that can see only itself (the first, always) by up to 0.4 % (see `reformer_attention::ALONE`),
+//! and every later row of the model reads that one.
 
 mod axial;
 mod block;

@@ -1,10 +1,13 @@
 //! The sublayer forward and in reverse, a portion at a time (some rows, some heads).
 //!
 //! ```text
-//! forward    y += mask ∘ Σ_h o_h·Wo_hᵀ
-//! reverse    y −= the same;  dt = mask ∘ dy;  do_h = dt·Wo_h;  dWo_h += dtᵀ·o_h
-//!            attention's own backward: dp_h of every projection p
-//!            dn_h = Σ_p dp_h·Wp_h;  dx += (∂LN/∂x)ᵀ dn_h;  dWp_h += dp_hᵀ·n
+//! forward    1. p_h = LN(x)·Wp_hᵀ  of every projection p
+//!            2. o_h = attention(p_h)
+//!            3. y += mask ∘ o_h·Wo_hᵀ
+//! reverse    1. and 2. again
+//!            3. y −= mask ∘ o_h·Wo_hᵀ;  dt = mask ∘ dy;  do_h = dt·Wo_h;  dWo_h += dtᵀ·o_h
+//!            2. dp_h by attention's own backward
+//!            1. dn_h = Σ_p dp_h·Wp_h;  dWp_h += dp_hᵀ·n;  dx += (∂LN/∂x)ᵀ dn_h
 //! ```
 //!
 //! The projections, the output and `z` are computed again (`y −= f(x)` needs them anyway). The layer norm's backward is
@@ -49,9 +52,11 @@ impl AttentionLayer<'_> {
         });
     }
 
-    /// `y += out·Woᵀ` under the mask, for the tokens of a portion.
+    /// Step 3: `y += out·Woᵀ` under the mask, for the tokens of a portion.
     fn add_heads(&self, cpu: &Cpu, portion: &Portion, out: View<'_>, mut y: ViewMut<'_>) {
         let weight = self.output_weight(&portion.heads);
+        // Without dropout the product is added straight into the stream, which saves a pass over the activations. A
+        // mask has to be applied to `f(x)` by itself, so it needs the piece in between.
         if self.output_mask().is_none() {
             return matmul_nt(cpu, out, weight, Write::Add, y);
         }
@@ -64,7 +69,7 @@ impl AttentionLayer<'_> {
         }
     }
 
-    /// `y −= out·Woᵀ`, and back through it: returns `do`, adds to `dWo`.
+    /// Step 3 backwards: `y −= out·Woᵀ`, and back through it: returns `do`, adds to `dWo`.
     fn take_heads_back(
         &self,
         cpu: &Cpu,
@@ -78,7 +83,7 @@ impl AttentionLayer<'_> {
         for piece in pieces(out.rows()) {
             let out = out.rows_range(piece.clone());
             let token = portion.rows.start * self.len + piece.start;
-            // t serves f(x), then the masked dy.
+            // t serves f(x), then the masked dy: one lease a piece.
             let mut t = cpu.workspace.take_matrix(piece.len(), self.config.hidden_size);
             matmul_nt(cpu, out, weight, Write::Overwrite, t.view_mut());
             self.drop_output(cpu, token, t.view_mut());
@@ -91,6 +96,7 @@ impl AttentionLayer<'_> {
                 self.drop_output(cpu, token, t.view_mut());
                 dt = t.view();
             }
+            // A portion adds to its own columns. Portions run one after another, so the sums have one order.
             let mut dweight = self.weight_gradient(gradient, PROJECTIONS + self.projections());
             matmul_tn(cpu, dt, out, Write::Add, dweight.columns_mut(self.columns(&portion.heads)));
             matmul(cpu, dt, weight, Write::Overwrite, dout.view_mut().rows_range_mut(piece));
@@ -98,7 +104,7 @@ impl AttentionLayer<'_> {
         dout
     }
 
-    /// Attention's own backward: the gradients of the projections.
+    /// Step 2 backwards, attention's own: the gradients of the projections.
     fn differentiate(
         &self,
         cpu: &Cpu,
@@ -108,6 +114,7 @@ impl AttentionLayer<'_> {
         decided: &[Buckets],
     ) -> Result<Vec<LeasedMatrix>> {
         let Attended { projected, out, z } = attended;
+        // Zeros, because attention's backward adds: a key's gradient comes from several chunks and rounds.
         let mut dprojected: Vec<LeasedMatrix> =
             projected.iter().map(|p| cpu.workspace.take_matrix_zeroed(p.rows(), p.cols())).collect();
         let (layout, inputs) = (self.layout(portion), self.inputs(portion, projected));
@@ -117,7 +124,7 @@ impl AttentionLayer<'_> {
         Ok(dprojected)
     }
 
-    /// From the projections' gradients to `dx`, `dWp` and the norm's.
+    /// Step 1 backwards: from the projections' gradients to `dx`, `dWp` and the norm's.
     fn project_back(
         &self,
         cpu: &Cpu,
@@ -136,6 +143,7 @@ impl AttentionLayer<'_> {
                 let mut dweight = self.weight_gradient(gradient, PROJECTIONS + i);
                 matmul_tn(cpu, dp, n.view(), Write::Add, dweight.rows_range_mut(columns.clone()));
                 let weight = self.weights.matrix(PROJECTIONS + i).rows_range(columns.clone());
+                // Leased matrices hold old numbers. The first product overwrites them, which is cheaper than clearing.
                 let write = if i == 0 { Write::Overwrite } else { Write::Add };
                 matmul(cpu, dp, weight, write, dn.view_mut());
             }
@@ -168,9 +176,11 @@ impl Sublayer<Cpu> for AttentionLayer<'_> {
         let mut decided = Vec::new();
         for portion in self.portions() {
             let range = portion.rows.start * self.len..portion.rows.end * self.len;
+            // Steps 1 and 2.
             let (attended, hashed) = self.attend(cpu, x.view().rows_range(range.clone()), &portion, None)?;
             decided.extend(hashed);
             let Attended { projected, out, z } = attended;
+            // Given back before the output projection: the peak of a step is what is leased at one time.
             drop((projected, z));
             self.add_heads(cpu, &portion, out.view(), y.view_mut().rows_range_mut(range));
         }
@@ -191,14 +201,21 @@ impl Sublayer<Cpu> for AttentionLayer<'_> {
         for portion in self.portions() {
             let range = portion.rows.start * self.len..portion.rows.end * self.len;
             let x = x.view().rows_range(range.clone());
-            let bands = self.layout(&portion).head_count();
-            // Nothing was decided where nothing hashes.
-            let decided = saved.split_off(..bands.min(saved.len())).unwrap_or_default();
+            let decided = if self.attention.needs_buckets(self.len) {
+                let heads = self.layout(&portion).head_count();
+                saved
+                    .split_off(..heads)
+                    .expect("the forward pass decided buckets for every head of every row")
+            } else {
+                &[]
+            };
+            // Steps 1 and 2 again, then 3, 2 and 1 backwards.
             let (attended, _) = self.attend(cpu, x, &portion, Some(decided))?;
             let mut y = y.view_mut();
             let pair = (y.rows_range_mut(range), dy);
             let dout = self.take_heads_back(cpu, &portion, attended.out.view(), pair, gradient);
             let dprojected = self.differentiate(cpu, &portion, &attended, dout.view(), decided)?;
+            // Most of the working set goes here. The way back to dx needs the projections' gradients only.
             drop((attended, dout));
             self.project_back(cpu, &portion, &dprojected, (x, dx), gradient);
         }

@@ -1,14 +1,17 @@
 //! What the attention sublayer holds at one time: some batch rows, some heads.
 //!
-//! Short rows go together, up to 4,096 tokens, with all their heads. Of a long row only a few heads are projected, attended
-//! and put back at a time: `f(x) = Σ_h out_h·Wo_hᵀ` is a sum over heads, and so is every gradient, so nothing of all heads
-//! has to exist. Which rows and heads go together depends on sizes alone, and sums are taken in the portions' order.
+//! Short rows go together, up to 4,096 tokens, with all their heads. Of a long row only a few heads are projected,
+//! attended and put back at a time: `f(x) = Σ_h out_h·Wo_hᵀ` is a sum over heads, and so is every gradient, so
+//! nothing of all heads has to exist. Which rows and heads go together depends on sizes alone, and sums are taken in
+//! the portions' order.
 
 use std::ops::Range;
 
 /// Tokens that short rows are brought together to.
+// Each short row alone would make products of a few hundred tokens, and every product packs its weights anew.
 const TOGETHER: usize = 4096;
 /// Numbers of one projection of one portion: 32 MiB.
+// Six such matrices are the working set, 206 MB at 128k tokens; with all heads at once it was eight of `[len, h]`.
 const HELD: usize = 1 << 23;
 /// Tokens whose layer norm is held, and that a product works on, at a time.
 pub(crate) const TOKENS_PER_PRODUCT: usize = 4096;
@@ -26,6 +29,8 @@ pub(crate) struct Portion {
 
 /// All portions of `rows` rows of `len` tokens: groups of rows, and of each its groups of heads.
 pub(crate) fn portions(rows: usize, len: usize, heads: usize, head_dim: usize) -> Vec<Portion> {
+    // From sizes alone, never from the number of threads: the order of the sums, and so every bit, follows from the
+    // cuts.
     let rows_each = (TOGETHER / len).clamp(1, rows);
     let heads_each = (HELD / (rows_each * len * head_dim)).clamp(1, heads);
     let mut portions = Vec::with_capacity(rows.div_ceil(rows_each) * heads.div_ceil(heads_each));

@@ -6,12 +6,12 @@
 //!          per head of a sequence, per new position in order:  hash q, remember its buckets, attend to memory
 //! both     y += out·Woᵀ
 //! ```
-//! Keys and values of all new rows are remembered before the first of them attends: a step looks at positions up to its own
-//! only, and one product for all rows reads the weights once. Buckets are remembered position by position, because a bucket's
-//! latest members are what a step sees.
+//! Keys and values of all new rows are remembered before the first of them attends: a step looks at positions up to
+//! its own only, and one product for all rows reads the weights once. Buckets are remembered position by position,
+//! because a bucket's latest members are what a step sees.
 //!
-//! **A sequence's bits do not depend on its company.** Products take each row by itself ([`Rows::OfSequences`]), a task is a
-//! head of one sequence, and nothing is summed across tasks.
+//! **A sequence's bits do not depend on its company.** Products take each row by itself ([`Rows::OfSequences`]), a
+//! task is a head of one sequence, and nothing is summed across tasks.
 
 use std::sync::Arc;
 
@@ -44,7 +44,8 @@ impl AttentionLayer<'_> {
         len: usize,
         y: &mut Matrix,
     ) -> Result<()> {
-        // All heads at once, unlike in training: a piece of a prompt is short, and nothing has to be left for gradients.
+        // All heads at once, unlike in training: a piece of a prompt is short, and nothing has to be left for
+        // gradients.
         let whole = Portion { index: 0, rows: 0..self.rows, heads: 0..self.config.num_attention_heads };
         let (attended, mut buckets) = self.attend(cpu, x.view(), &whole, None)?;
         let [.., k, v] = &attended.projected[..] else {
