@@ -26,10 +26,10 @@ pub fn cross_polytope<T: Real>(x: &[T], rotations: &[T], factors: &[usize]) -> u
     bucket as u32
 }
 
-/// `Σ_i 2^i·[x·r_i > 0]` with `normals [dim, planes]`.
+/// `Σ_i 2^i·[x·r_i ≥ 0]` with `normals [dim, planes]`.
 pub fn sign_planes<T: Real>(x: &[T], normals: &[T], planes: usize) -> u32 {
     let dot = |i: usize| x.iter().enumerate().map(|(d, &v)| v * normals[d * planes + i]).sum::<T>();
-    (0..planes).map(|i| u32::from(dot(i) > T::zero()) << i).sum()
+    (0..planes).map(|i| u32::from(dot(i) >= T::zero()) << i).sum()
 }
 
 /// Positions sorted by the key `len·bucket + position`, as the other implementations do it.
