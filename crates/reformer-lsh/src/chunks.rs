@@ -26,7 +26,9 @@ pub enum Wrap {
     Bounded,
 }
 
-/// How a sorted list of `rounds` times `len` is cut and who sees whom.
+/// How a sorted list of `rounds` times `len` is cut and who sees whom: the definition, chunk by chunk, which the naive
+/// twins are written with. Attention walks ranges of many chunks at a time and keeps the geometry that this takes
+/// itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunks {
     rounds: usize,
@@ -123,6 +125,7 @@ impl Chunks {
     pub fn max_keys(&self) -> usize {
         let chunk = self.chunk_length.min(self.len);
         match self.wrap {
+            // Not bounded by `len`: a circle shorter than the window brings a key several times.
             Wrap::Circular => self.window() * chunk,
             Wrap::Bounded => (self.window() * chunk).min(self.len),
         }
@@ -137,6 +140,7 @@ impl Chunks {
     #[track_caller]
     pub fn range(&self, chunk: usize) -> Range<usize> {
         assert!(chunk < self.count(), "chunk {chunk} of {}", self.count());
+        // Rounds are cut one by one: a chunk across two of them would put the last bucket of one beside the first of the next.
         let (round, i) = (chunk / self.per_round(), chunk % self.per_round());
         let start = i * self.chunk_length;
         let end = (start + self.chunk_length).min(self.len);
@@ -159,6 +163,7 @@ impl Chunks {
         let at = chunk as isize;
         assert!(at < count, "chunk {chunk} of {count}");
         let first = at / per_round * per_round;
+        // Signed, because the chunks before the first have numbers below zero until they are wrapped or dropped.
         (at - before as isize..=at + after as isize).filter_map(move |c| match wrap {
             Wrap::Circular => Some(c.rem_euclid(count) as usize),
             Wrap::Bounded => (first..first + per_round).contains(&c).then_some(c as usize),

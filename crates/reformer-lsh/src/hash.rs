@@ -54,6 +54,7 @@ pub fn hash_vectors<F: HashFamily>(
     }
 
     let (dim, width) = (x.cols(), (rounds * columns).next_multiple_of(ROWS_TOGETHER));
+    // A product wants its left operand row by row, and the directions come column by column: turned once for all pieces.
     let mut axes = cpu.workspace.take_zeroed(width * dim);
     let directions = family.directions();
     for d in 0..dim {
@@ -61,6 +62,7 @@ pub fn hash_vectors<F: HashFamily>(
             axes[column * dim + d] = value;
         }
     }
+    // A piece of rows writes to every round's ids, which lie `len` apart: each task gets one slice a round.
     let mut pieces: Vec<Vec<&mut [u32]>> = Vec::new();
     pieces.resize_with(len.div_ceil(PIECE), Vec::new);
     for round in ids.chunks_mut(len) {
@@ -107,6 +109,7 @@ impl<F: HashFamily> Kernel for Hash<'_, '_, F> {
         let mut buckets = [0.0; WIDTH];
         for first in (0..rows.rows()).step_by(WIDTH) {
             let here = first..rows.rows().min(first + WIDTH);
+            // The last few rows of a piece are followed by what the step before left: numbers, whose ids nobody reads.
             for (to, t) in x.chunks_exact_mut(dim).zip(here.clone()) {
                 to.copy_from_slice(rows.row(t));
             }
@@ -134,6 +137,7 @@ pub fn hash_one<F: HashFamily>(x: &[f32], family: &F, out: &mut [u32]) {
     assert_eq!(out.len(), family.rounds(), "hash_one: one bucket per round");
     let (directions, columns) = (family.directions(), family.columns());
     let mut projections = vec![0.0; out.len() * columns];
+    // A vector alone would waste 31 lanes of the kernel. Row by row through the directions, memory is read in order.
     for (d, &value) in x.iter().enumerate() {
         for (p, &r) in projections.iter_mut().zip(directions.row(d)) {
             *p += value * r;

@@ -14,8 +14,10 @@ use reformer_tensor::{Cpu, Matrix, View, ViewMut, Write, matmul_nt};
 
 use crate::error::{LshError, Result};
 
-const QUERY_BLOCK: usize = 256;
-const BASE_BLOCK: usize = 4096;
+/// Queries of one product: enough of them that a base vector is read once for many.
+const QUERIES: usize = 256;
+/// Base vectors of one product: its scores, 4 MiB, stay in the last cache until the best are taken.
+const BASES: usize = 4096;
 
 /// How alike two vectors are; larger is nearer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,6 +79,7 @@ impl Best {
         } else if let Some(mut worst) = self.heap.peek_mut()
             && new < *worst
         {
+            // In place: a pop and a push would sift twice, and nearly every candidate comes here.
             *worst = new;
         }
     }
@@ -107,15 +110,16 @@ pub fn exact(
     if k == 0 || base.rows() == 0 || base.cols() == 0 {
         return Ok(best.into_iter().map(Best::into_sorted).collect());
     }
-    let mut scores = cpu.workspace.take(QUERY_BLOCK.min(queries.rows()) * BASE_BLOCK.min(base.rows()));
-    for (block, best) in best.chunks_mut(QUERY_BLOCK).enumerate() {
-        let first = block * QUERY_BLOCK;
+    let mut scores = cpu.workspace.take(QUERIES.min(queries.rows()) * BASES.min(base.rows()));
+    for (block, best) in best.chunks_mut(QUERIES).enumerate() {
+        let first = block * QUERIES;
         let some = queries.view().rows_range(first..first + best.len());
-        for start in (0..base.rows()).step_by(BASE_BLOCK) {
-            let n = BASE_BLOCK.min(base.rows() - start);
+        for start in (0..base.rows()).step_by(BASES) {
+            let n = BASES.min(base.rows() - start);
             let out = &mut scores[..best.len() * n];
             let against = base.view().rows_range(start..start + n);
             matmul_nt(cpu, some, against, Write::Overwrite, ViewMut::new(out, best.len(), n));
+            // A query belongs to one thread, and its scores are offered by rising id: equal scores keep the first.
             let items: Vec<_> = best.iter_mut().zip(out.chunks_exact(n)).collect();
             cpu.threads.for_each(items, |(best, scores)| {
                 for (i, &score) in scores.iter().enumerate() {
@@ -142,6 +146,7 @@ pub(crate) fn unit_rows(x: View<'_>) -> Matrix {
     let mut out = copy_rows(x);
     for t in 0..out.rows() {
         let row = out.row_mut(t);
+        // In f64: scores are compared to the last bit with those of other implementations.
         let norm = row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
         if norm > 0.0 {
             for v in row {

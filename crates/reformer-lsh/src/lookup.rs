@@ -4,7 +4,7 @@
 //! More rounds find more of the true neighbours and look at more vectors; more buckets the opposite. No probing of
 //! neighbouring buckets, no insertion or removal, nothing on disk.
 
-use reformer_tensor::{Cpu, Matrix, View};
+use reformer_tensor::{Cpu, Matrix, View, tile};
 
 use crate::{
     error::{LshError, Result},
@@ -88,6 +88,7 @@ impl<F: HashFamily> Lookup<F> {
         let starts = (0..queries.rows()).step_by(QUERIES_PER_TASK).collect();
         let answers = cpu.threads.map(starts, |start: usize| {
             let end = (start + QUERIES_PER_TASK).min(queries.rows());
+            // Clearing marks for each query would cost more than answering it.
             let (mut marks, mut ids) = (Marks::new(self.len()), Vec::new());
             let mut answers = Vec::with_capacity(end - start);
             for q in start..end {
@@ -95,7 +96,7 @@ impl<F: HashFamily> Lookup<F> {
                 self.collect(buckets, &mut marks, &mut ids);
                 let mut best = Best::new(k);
                 for &id in &ids {
-                    best.offer(id, dot(queries.row(q), self.base.row(id as usize)));
+                    best.offer(id, tile::dot(queries.row(q), self.base.row(id as usize)));
                 }
                 answers.push((best.into_sorted(), ids.len()));
             }
@@ -108,6 +109,7 @@ impl<F: HashFamily> Lookup<F> {
     fn collect(&self, buckets: impl Iterator<Item = u32>, marks: &mut Marks, out: &mut Vec<u32>) {
         out.clear();
         marks.next();
+        // Rounds overlap: a true neighbour shares a bucket in many of them, and must be compared once.
         for (round, bucket) in buckets.enumerate() {
             out.extend(self.tables.bucket(round, bucket).iter().filter(|&&id| marks.first_visit(id)));
         }
@@ -132,16 +134,4 @@ impl Marks {
     fn first_visit(&mut self, id: u32) -> bool {
         std::mem::replace(&mut self.stamps[id as usize], self.now) != self.now
     }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    // Eight partial sums let the compiler vectorise without reordering a single chain of additions.
-    let (mut sums, (a8, b8)) = ([0.0; 8], (a.chunks_exact(8), b.chunks_exact(8)));
-    let tail: f32 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in a8.zip(b8) {
-        for i in 0..8 {
-            sums[i] += x[i] * y[i];
-        }
-    }
-    sums.iter().sum::<f32>() + tail
 }

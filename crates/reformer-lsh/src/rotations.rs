@@ -99,6 +99,7 @@ impl HashFamily for Rotations {
     #[inline(always)]
     fn buckets<S: Simd>(&self, s: S, projections: &[f32], ids: &mut [f32]) {
         for (lane, ids) in (0..WIDTH).step_by(S::LANES).zip(ids.chunks_exact_mut(S::LANES)) {
+            // Ids are floats here: a vector has no integers that could be selected, and 2²⁴ buckets are exact in f32.
             let (mut rest, mut bucket, mut weight) = (projections, s.zero(), 1.0);
             for &factor in self.buckets.factors() {
                 let (axes, others) = rest.split_at(factor / 2 * WIDTH);
@@ -107,6 +108,7 @@ impl HashFamily for Rotations {
                 let mut index = 0.0;
                 for axis in axes.chunks_exact(WIDTH) {
                     let (v, i) = (s.load(&axis[lane..]), s.splat(index));
+                    // Only a larger number replaces the top, so the first of equal ones stays, and NaN replaces nothing.
                     top_at = s.select_gt(v, top, i, top_at);
                     top = s.select_gt(v, top, v, top);
                     low_at = s.select_gt(low, v, i, low_at);
@@ -164,6 +166,7 @@ pub(crate) fn draw_directions(
     let address = Address { seed, step: 0, layer, purpose: Purpose::Rotation }.sub(u64::from(head));
     let mut data = vec![0.0; dim * rounds * columns];
     let mut drawn = vec![0.0; dim * columns];
+    // A round's stream must not depend on how many rounds there are: its numbers are drawn apart, then laid in between.
     for round in 0..rounds {
         address.sub(round as u64).fill_normal(&mut drawn);
         for (d, row) in drawn.chunks_exact(columns).enumerate() {

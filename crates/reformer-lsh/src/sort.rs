@@ -11,7 +11,8 @@
 
 use crate::buckets::Buckets;
 
-/// Positions sorted by bucket, in every round.
+/// Positions sorted by bucket, in every round, with the start of every bucket: what a table of candidates needs, and the
+/// definition in [`naive`](crate::naive). Attention sorts with [`rank_positions`] instead, which keeps one round at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SortedBuckets {
     rounds: usize,
@@ -34,6 +35,7 @@ pub fn rank_positions(ids: &[u32], next: &mut [u32], mut place: impl FnMut(u32, 
     for &id in ids {
         next[id as usize] += 1;
     }
+    // From here on a counter is where its bucket's next position goes.
     let mut start = 0;
     for next in next.iter_mut() {
         start += core::mem::replace(next, start);
