@@ -8,12 +8,8 @@ use reformer_attention::{
 };
 use reformer_lsh::{BucketCount, Buckets, Rotations, hash_vectors};
 use reformer_tensor::{Address, Cpu, Matrix, Precision, Purpose};
-
-fn normal(seed: u64, rows: usize, cols: usize) -> Matrix {
-    let mut x = Matrix::zeros(rows, cols);
-    Address::new(seed, Purpose::Test).fill_normal(x.as_mut_slice());
-    x
-}
+use reformer_testing::compare::worst;
+use reformer_testing::numbers::normal;
 
 fn hash(cpu: &Cpu, x: &Matrix, layout: Layout, rounds: usize, tokens: Option<&[bool]>) -> Vec<Buckets> {
     let rotations =
@@ -49,10 +45,7 @@ fn attend(
 fn distance(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     // Equal infinities are no distance.
-    a.iter()
-        .zip(b)
-        .map(|(a, b)| if a == b { 0.0 } else { (a - b).abs() })
-        .fold(0.0, |m, e| if e > m || e.is_nan() { e } else { m })
+    worst(a.iter().zip(b).map(|(a, b)| if a == b { 0.0 } else { f64::from((a - b).abs()) })) as f32
 }
 
 /// `x` with `extra` rows of noise after the rows of every sequence.

@@ -5,20 +5,8 @@ use reformer_lsh::{
     BucketCount, Buckets, HashFamily, LshError, Planes, Rotations, first_non_finite, hash_one, hash_vectors,
     naive,
 };
-use reformer_tensor::{Address, Cpu, Matrix, Purpose};
-
-fn normal(rows: usize, cols: usize, seed: u64) -> Matrix {
-    let mut x = Matrix::zeros(rows, cols);
-    Address { seed, step: 1, layer: 0, purpose: Purpose::Test }.fill_normal(x.as_mut_slice());
-    x
-}
-
-/// Small whole numbers: every sum is exact, so ties are ties in any order of summation.
-fn whole_numbers(rows: usize, cols: usize, seed: u64) -> Matrix {
-    let mut x = normal(rows, cols, seed);
-    x.as_mut_slice().iter_mut().for_each(|v| *v = v.round());
-    x
-}
+use reformer_tensor::{Cpu, Matrix};
+use reformer_testing::numbers::{normal, whole_numbers};
 
 /// One round's directions `[dim, columns]` out of `[dim, rounds, columns]`.
 fn of_round(all: &[f32], dim: usize, rounds: usize, columns: usize, round: usize) -> Vec<f32> {
@@ -31,8 +19,8 @@ fn the_cross_polytope_hash_equals_its_naive_twin_ties_included() {
     for factors in [&[2][..], &[8], &[4, 6], &[2, 4, 6], &[64]] {
         let count = BucketCount::new(factors).unwrap();
         let (len, dim, rounds, columns) = (600, 7, 3, count.rotation_columns());
-        let x = whole_numbers(len, dim, 1);
-        let data = whole_numbers(dim, rounds * columns, 2).as_slice().to_vec();
+        let x = whole_numbers(1, len, dim);
+        let data = whole_numbers(2, dim, rounds * columns).as_slice().to_vec();
         let rotations = Rotations::given(dim, rounds, count, data.clone()).unwrap();
         let buckets = hash_vectors(&cpu, x.view(), &rotations, None).unwrap();
         for round in 0..rounds {
@@ -47,8 +35,8 @@ fn the_cross_polytope_hash_equals_its_naive_twin_ties_included() {
 fn the_sign_hash_equals_its_naive_twin() {
     let cpu = Cpu::new(2).unwrap();
     let (len, dim, rounds, planes) = (300, 5, 2, 6);
-    let x = whole_numbers(len, dim, 3);
-    let data = whole_numbers(dim, rounds * planes, 4).as_slice().to_vec();
+    let x = whole_numbers(3, len, dim);
+    let data = whole_numbers(4, dim, rounds * planes).as_slice().to_vec();
     let family = Planes::given(dim, rounds, planes, data.clone()).unwrap();
     let buckets = hash_vectors(&cpu, x.view(), &family, None).unwrap();
     for round in 0..rounds {
@@ -64,7 +52,7 @@ fn on_real_valued_vectors_hashing_agrees_with_the_f64_twin() {
     let cpu = Cpu::new(2).unwrap();
     let count = BucketCount::new(&[16]).unwrap();
     let (len, dim) = (5000, 64);
-    let x = normal(len, dim, 5);
+    let x = normal(5, len, dim);
     let rotations = Rotations::draw(9, 0, 0, dim, 1, &count).unwrap();
     let buckets = hash_vectors(&cpu, x.view(), &rotations, None).unwrap();
     let r: Vec<f64> = rotations.as_slice().iter().map(|&v| v.into()).collect();
@@ -80,7 +68,7 @@ fn on_real_valued_vectors_hashing_agrees_with_the_f64_twin() {
 #[test]
 fn buckets_are_the_same_for_any_number_of_threads() {
     let count = BucketCount::new(&[8, 8]).unwrap();
-    let x = normal(9000, 16, 6);
+    let x = normal(6, 9000, 16);
     let rotations = Rotations::draw(1, 2, 3, 16, 4, &count).unwrap();
     let hash = |threads| hash_vectors(&Cpu::new(threads).unwrap(), x.view(), &rotations, None).unwrap();
     let one = hash(1);
@@ -92,7 +80,7 @@ fn buckets_are_the_same_for_any_number_of_threads() {
 fn one_vector_at_a_time_hashes_as_all_together() {
     let cpu = Cpu::new(1).unwrap();
     let count = BucketCount::new(&[4, 8]).unwrap();
-    let (x, r) = (whole_numbers(50, 6, 7), whole_numbers(6, 18, 8));
+    let (x, r) = (whole_numbers(7, 50, 6), whole_numbers(8, 6, 18));
     let rotations = Rotations::given(6, 3, count, r.as_slice().to_vec()).unwrap();
     let buckets = hash_vectors(&cpu, x.view(), &rotations, None).unwrap();
     let mut one = [0; 3];
@@ -106,7 +94,7 @@ fn one_vector_at_a_time_hashes_as_all_together() {
 fn a_vector_and_its_multiples_share_buckets_and_its_negation_does_not() {
     let count = BucketCount::new(&[16]).unwrap();
     let rotations = Rotations::draw(3, 0, 0, 8, 4, &count).unwrap();
-    let x = normal(1, 8, 9);
+    let x = normal(9, 1, 8);
     let hash = |scale: f32| {
         let scaled: Vec<f32> = x.row(0).iter().map(|v| v * scale).collect();
         let mut out = [0; 4];
@@ -121,7 +109,7 @@ fn a_vector_and_its_multiples_share_buckets_and_its_negation_does_not() {
 fn padding_goes_to_a_bucket_of_its_own_and_leaves_the_others_alone() {
     let cpu = Cpu::new(1).unwrap();
     let count = BucketCount::new(&[8]).unwrap();
-    let x = normal(10, 4, 10);
+    let x = normal(10, 10, 4);
     let rotations = Rotations::draw(0, 0, 0, 4, 2, &count).unwrap();
     let plain = hash_vectors(&cpu, x.view(), &rotations, None).unwrap();
     let mask: Vec<bool> = (0..10).map(|t| t % 3 != 0).collect();
@@ -142,7 +130,7 @@ fn empty_and_single_sequences_hash() {
     let rotations = Rotations::draw(0, 0, 0, 3, 2, &count).unwrap();
     let none = hash_vectors(&cpu, Matrix::zeros(0, 3).view(), &rotations, None).unwrap();
     assert!(none.is_empty() && none.ids().is_empty() && none.with_offsets().is_empty());
-    let one = hash_vectors(&cpu, normal(1, 3, 1).view(), &rotations, Some(&[true])).unwrap();
+    let one = hash_vectors(&cpu, normal(1, 1, 3).view(), &rotations, Some(&[true])).unwrap();
     assert_eq!((one.len(), one.rounds()), (1, 2));
     let zero = hash_vectors(&cpu, Matrix::zeros(1, 3).view(), &rotations, None).unwrap();
     assert_eq!(zero.ids(), [0, 0], "a zero vector ties everywhere: the first index wins");
@@ -153,7 +141,7 @@ fn rows_of_nan_are_bucket_zero_and_can_be_found() {
     let cpu = Cpu::new(1).unwrap();
     let count = BucketCount::new(&[4, 4]).unwrap();
     let rotations = Rotations::draw(0, 0, 0, 3, 2, &count).unwrap();
-    let mut x = normal(5, 3, 2);
+    let mut x = normal(2, 5, 3);
     assert_eq!(first_non_finite(x.view()), None);
     x.row_mut(2)[1] = f32::NAN;
     x.row_mut(4)[0] = f32::INFINITY;
@@ -189,7 +177,7 @@ proptest! {
         planes in 1usize..8, masked: bool,
     ) {
         let cpu = Cpu::new(1).unwrap();
-        let x = normal(len, dim, seed);
+        let x = normal(seed, len, dim);
         let mask: Vec<bool> = (0..len).map(|t| t % 2 == 0).collect();
         let mask = masked.then_some(&mask[..]);
         let count = BucketCount::new(&factors).unwrap();

@@ -6,13 +6,8 @@ use reformer_lsh::{
     lookup::Lookup,
     naive,
 };
-use reformer_tensor::{Address, Cpu, Matrix, Purpose};
-
-fn normal(rows: usize, cols: usize, seed: u64) -> Matrix {
-    let mut x = Matrix::zeros(rows, cols);
-    Address { seed, step: 0, layer: 0, purpose: Purpose::Test }.fill_normal(x.as_mut_slice());
-    x
-}
+use reformer_tensor::{Cpu, Matrix};
+use reformer_testing::numbers::{normal, whole_numbers};
 
 fn ids(list: &[knn::Neighbour]) -> Vec<u32> {
     list.iter().map(|n| n.id).collect()
@@ -22,10 +17,7 @@ fn ids(list: &[knn::Neighbour]) -> Vec<u32> {
 fn exact_search_equals_its_naive_twin_and_ties_go_to_the_smaller_id() {
     let cpu = Cpu::new(2).unwrap();
     // Whole numbers make many equal scores; 4200 rows make two base blocks.
-    let mut base = normal(4200, 3, 1);
-    base.as_mut_slice().iter_mut().for_each(|v| *v = v.round());
-    let mut queries = normal(20, 3, 2);
-    queries.as_mut_slice().iter_mut().for_each(|v| *v = v.round());
+    let (base, queries) = (whole_numbers(1, 4200, 3), whole_numbers(2, 20, 3));
     let found = knn::exact(&cpu, base.view(), queries.view(), 7, Similarity::Dot).unwrap();
     let rows: Vec<Vec<f32>> = (0..base.rows()).map(|i| base.row(i).to_vec()).collect();
     for (q, found) in found.iter().enumerate() {
@@ -46,14 +38,14 @@ fn cosine_ignores_length_and_gives_zero_vectors_zero() {
 #[test]
 fn searching_nothing_for_nothing_is_not_an_error_but_other_widths_are() {
     let cpu = Cpu::new(1).unwrap();
-    let (empty, some) = (Matrix::zeros(0, 3), normal(2, 3, 1));
+    let (empty, some) = (Matrix::zeros(0, 3), normal(1, 2, 3));
     let search = |base: &Matrix, queries: &Matrix, k| {
         knn::exact(&cpu, base.view(), queries.view(), k, Similarity::Dot)
     };
     assert_eq!(search(&empty, &some, 3).unwrap(), vec![vec![], vec![]]);
     assert!(search(&some, &empty, 3).unwrap().is_empty());
     assert_eq!(search(&some, &some, 0).unwrap(), vec![vec![], vec![]]);
-    let error = search(&some, &normal(2, 4, 1), 1).unwrap_err();
+    let error = search(&some, &normal(1, 2, 4), 1).unwrap_err();
     assert_eq!(error, LshError::Width { what: "the base vectors", got: 4, expected: 3 });
 }
 
@@ -69,7 +61,7 @@ fn a_nan_score_comes_last() {
 #[test]
 fn the_lookup_compares_exactly_the_vectors_that_share_a_bucket() {
     let cpu = Cpu::new(2).unwrap();
-    let (base, queries) = (normal(500, 6, 3), normal(40, 6, 4));
+    let (base, queries) = (normal(3, 500, 6), normal(4, 40, 6));
     let count = BucketCount::new(&[16]).unwrap();
     let family = Rotations::draw(5, 0, 0, 6, 3, &count).unwrap();
     let hash = |x: &Matrix| reformer_lsh::hash_vectors(&cpu, x.view(), &family, None).unwrap();
@@ -93,7 +85,7 @@ fn the_lookup_compares_exactly_the_vectors_that_share_a_bucket() {
 #[test]
 fn more_rounds_find_more_and_either_family_beats_chance() {
     let cpu = Cpu::new(2).unwrap();
-    let (base, queries) = (normal(2000, 16, 6), normal(50, 16, 7));
+    let (base, queries) = (normal(6, 2000, 16), normal(7, 50, 16));
     let truth = knn::exact(&cpu, base.view(), queries.view(), 10, Similarity::Cosine).unwrap();
     let count = BucketCount::new(&[16]).unwrap();
     let recall = |rounds| {
@@ -120,7 +112,7 @@ fn an_empty_lookup_answers_with_nothing() {
     let family = Planes::draw(0, 0, 0, 3, 2, 2).unwrap();
     let lookup = Lookup::build(&cpu, Matrix::zeros(0, 3).view(), family, Similarity::Dot).unwrap();
     assert!(lookup.is_empty());
-    let found = lookup.query(&cpu, normal(2, 3, 0).view(), 4).unwrap();
+    let found = lookup.query(&cpu, normal(0, 2, 3).view(), 4).unwrap();
     assert_eq!(found.neighbours, vec![vec![], vec![]]);
-    assert!(lookup.query(&cpu, normal(2, 4, 0).view(), 4).is_err());
+    assert!(lookup.query(&cpu, normal(0, 2, 4).view(), 4).is_err());
 }

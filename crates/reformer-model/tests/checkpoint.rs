@@ -1,14 +1,12 @@
 //! Checkpoint directories: round trips, Hugging Face's own, and everything that can be wrong with one.
 
-#[path = "support/models.rs"]
-mod models;
-
 use std::path::{Path, PathBuf};
 
-use models::{fields, ids, model};
 use reformer_model::config::{Fields, PositionKind};
 use reformer_model::{Model, Pass};
 use reformer_tensor::Cpu;
+use reformer_testing::compare::distance;
+use reformer_testing::models::{fields, ids, model};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -85,7 +83,7 @@ fn a_tied_model_computes_the_same_with_its_decoder_written_out() {
     let (cpu, ids) = (Cpu::single(), ids(20, 1));
     let logits =
         |m: &Model| m.logits(&cpu, &ids, 1, 20, None, &Pass::evaluation()).unwrap().as_slice().to_vec();
-    assert!(models::distance(&logits(&untied), &logits(&model)) < 1e-5);
+    assert!(distance(&logits(&untied), &logits(&model)) < 1e-5);
 }
 
 #[test]
@@ -123,7 +121,7 @@ fn half_precision_and_names_without_the_prefix_are_read() {
     for (dir, error) in [(f16, 1e-3), (bf16, 8e-3)] {
         let read = Model::load(dir.path()).unwrap();
         for ((name, _, a), (_, _, b)) in read.parameters().iter().zip(plain.parameters().iter()) {
-            assert!(models::distance(a, b) < error, "{name}");
+            assert!(distance(a, b) < error, "{name}");
         }
     }
 }

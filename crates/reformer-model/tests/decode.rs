@@ -1,16 +1,14 @@
 //! Decoding: steps against the forward pass, many sequences against one, truncation, forks, files, limits.
 
-#[path = "support/models.rs"]
-mod models;
-
 use std::sync::Arc;
 
-use models::{distance, endless, fields, ids, model};
 use proptest::prelude::*;
 use reformer_lsh::{BucketCount, Rotations};
 use reformer_model::config::{ChunkWrap, Fields, Kind};
 use reformer_model::{DecodeOptions, DecodeState, Decoder, FIRST_PIECE, Model, ModelError, Pass};
 use reformer_tensor::{Cpu, Precision};
+use reformer_testing::compare::{distance, worse};
+use reformer_testing::models::{self, endless, fields, ids, model};
 
 fn forward(model: &Model, cpu: &Cpu, ids: &[u32], pass: &Pass) -> Vec<Vec<f32>> {
     let logits = model.logits(cpu, ids, 1, ids.len(), None, pass).unwrap();
@@ -26,11 +24,11 @@ fn worst_with(model: &Model, ids: &[u32], prompt: usize, options: DecodeOptions)
     let mut worst = 0.0_f64;
     if prompt > 0 {
         let logits = model.prefill(&cpu, &mut state, &ids[..prompt]).unwrap();
-        worst = worst.max(distance(&logits, &whole[prompt - 1]));
+        worst = worse(worst, distance(&logits, &whole[prompt - 1]));
     }
     for (t, &id) in ids.iter().enumerate().skip(prompt) {
         let logits = model.step(&cpu, &mut state, id).unwrap();
-        worst = worst.max(distance(&logits, &whole[t]));
+        worst = worse(worst, distance(&logits, &whole[t]));
     }
     assert_eq!(state.ids(), ids);
     worst

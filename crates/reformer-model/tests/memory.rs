@@ -1,13 +1,10 @@
 //! The memory of a training step: flat in depth, and what the formula says.
 
-#[path = "support/models.rs"]
-mod models;
-
-use models::{batch, endless, fields, model};
 use reformer_model::config::{Fields, Kind};
 use reformer_model::memory::{MemoryEstimate, flops_per_token, parameter_count};
 use reformer_model::{Config, Model, Pass};
 use reformer_tensor::Cpu;
+use reformer_testing::models::{batch, endless, fields, model};
 
 /// Peak of the workspace in a training step.
 fn workspace_peak(model: &Model, rows: usize, len: usize, threads: usize) -> usize {

@@ -1,13 +1,11 @@
 //! The training pass: gradients, reproducibility, any length, pieces, reversal.
 
-#[path = "support/models.rs"]
-mod models;
-
-use models::{batch, distance, endless, fields, model};
 use proptest::prelude::*;
 use reformer_model::config::{ChunkWrap, Fields, Kind};
 use reformer_model::{Batch, LossReport, Model, Parameters, Part, Pass};
 use reformer_tensor::{Address, Cpu, Precision, Purpose};
+use reformer_testing::compare::distance;
+use reformer_testing::models::{batch, endless, fields, model};
 
 fn gradients(model: &Model, cpu: &Cpu, batch: &Batch, pass: &Pass) -> (LossReport, Parameters) {
     let scale = (1.0 / batch.weight()) as f32;

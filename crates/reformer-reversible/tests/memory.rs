@@ -6,9 +6,10 @@ mod dense;
 
 use std::{cell::Cell, convert::Infallible, rc::Rc};
 
-use dense::{Dense, Gradients, Pair, add_into, forward, normal, product, reverse, sub_from, zeros};
+use dense::{Dense, Gradients, Pair, add_into, forward, product, reverse, sub_from, zeros};
 use reformer_reversible::{Activations, Coupling, Streams, Sublayer, naive};
 use reformer_tensor::Matrix;
+use reformer_testing::numbers::scaled_normal;
 
 #[derive(Default)]
 struct Meter {
@@ -98,10 +99,11 @@ const ROWS: usize = 32;
 const DIM: usize = 8;
 
 fn metered(depth: usize) -> (Vec<Pair<Metered>>, Streams<Counted>, Rc<Meter>) {
-    let dense = |at| Metered(Dense { a: normal(DIM, DIM, 0.1, 1), b: normal(DIM, DIM, 0.1, 2), at });
+    let dense =
+        |at| Metered(Dense { a: scaled_normal(1, DIM, DIM, 0.1), b: scaled_normal(2, DIM, DIM, 0.1), at });
     let blocks = (0..depth).map(|_| Coupling { f: dense(0), g: dense(2) }).collect();
     let meter = Rc::new(Meter::default());
-    let stream = || Counted::new(normal(ROWS, DIM, 1.0, 3), &meter);
+    let stream = || Counted::new(scaled_normal(3, ROWS, DIM, 1.0), &meter);
     let streams = Streams { first: stream(), second: stream() };
     (blocks, streams, meter)
 }

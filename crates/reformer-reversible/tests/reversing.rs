@@ -11,6 +11,7 @@ use dense::{Dense, Pair, distance, forward, reverse, stack, streams, zeros};
 use proptest::prelude::*;
 use reformer_reversible::{Streams, naive, sequence};
 use reformer_tensor::{Matrix, Real};
+use reformer_testing::compare::worse;
 
 /// Worst relative error of the restored input after `depth` blocks there and back.
 fn round_trip<T: Real>(depth: usize) -> f64 {
@@ -22,7 +23,7 @@ fn round_trip<T: Real>(depth: usize) -> f64 {
     assert!(distance(&x.first, &start.first) > 0.1, "the blocks do something");
     let mut grads = streams::<T>(20, dim, 2000);
     reverse(&blocks, &mut x, &mut grads, saved, |_| zeros(dim, hidden), |_, _| Ok(())).unwrap();
-    distance(&x.first, &start.first).max(distance(&x.second, &start.second))
+    worse(distance(&x.first, &start.first), distance(&x.second, &start.second))
 }
 
 #[test]
@@ -61,14 +62,16 @@ fn compare_with_plain(depth: usize, rows: usize, dim: usize, hidden: usize, seed
     let mut worst = 0f64;
     let sink = |block: usize, gradient: Vec<Matrix<f64>>| {
         for (g, p) in gradient.iter().zip(&plain.gradients[block]) {
-            worst = worst.max(distance(g, p));
+            worst = worse(worst, distance(g, p));
         }
         Ok(())
     };
     reverse(&blocks, &mut x, &mut grads, saved, |_| zeros(dim, hidden), sink).unwrap();
-    worst
-        .max(distance(&grads.first, &plain.input_grads.first))
-        .max(distance(&grads.second, &plain.input_grads.second))
+    let of_inputs = worse(
+        distance(&grads.first, &plain.input_grads.first),
+        distance(&grads.second, &plain.input_grads.second),
+    );
+    worse(worst, of_inputs)
 }
 
 #[test]

@@ -8,17 +8,12 @@ use std::convert::Infallible;
 
 use reformer_reversible::{Activations, Coupling, Streams, naive, sequence};
 use reformer_tensor::{Address, Cpu, Matrix, Purpose};
+use reformer_testing::numbers::normal;
 use revnet::{
     convolution::{Convolution, Residual, Window},
     images::{PIXELS, SIDE, Set},
     network::RevNet,
 };
-
-fn normal(rows: usize, cols: usize, seed: u64) -> Matrix {
-    let mut x = Matrix::zeros(rows, cols);
-    Address { seed, step: 0, layer: 0, purpose: Purpose::Test }.fill_normal(x.as_mut_slice());
-    x
-}
 
 fn dot(a: &Matrix, b: &Matrix) -> f64 {
     a.as_slice().iter().zip(b.as_slice()).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
@@ -70,9 +65,9 @@ fn fold_is_the_transpose_of_patches() {
     let cpu = Cpu::new(1).unwrap();
     for stride in [1, 2] {
         let window = Window { side: 5, channels: 3, stride };
-        let x = normal(2 * 25, 3, 1);
+        let x = normal(1, 2 * 25, 3);
         let patches = window.patches(&cpu, x.view());
-        let p = normal(patches.rows(), patches.cols(), 2);
+        let p = normal(2, patches.rows(), patches.cols());
         let difference = dot(&patches, &p) - dot(&x, &window.fold(&cpu, p.view()));
         assert!(difference.abs() < 1e-4, "stride {stride}: {difference}");
     }
@@ -94,9 +89,9 @@ fn gradients_of_convolutional_blocks_equal_plain_backpropagation_and_differences
     let blocks: Vec<_> =
         (0..3).map(|i| Coupling { f: residual(0, 2 * i), g: residual(2, 2 * i + 1) }).collect();
     let zeros = |_| [(18, 2), (1, 2), (18, 2), (1, 2)].map(|(r, c)| Matrix::zeros(r, c));
-    let start = Streams { first: normal(32, 2, 8), second: normal(32, 2, 9) };
+    let start = Streams { first: normal(8, 32, 2), second: normal(9, 32, 2) };
     // The loss is Σ y·weights, so that its gradient is exactly the weights.
-    let weights = Streams { first: normal(32, 2, 10), second: normal(32, 2, 11) };
+    let weights = Streams { first: normal(10, 32, 2), second: normal(11, 32, 2) };
     let Ok(plain) = naive::backpropagate(&blocks, &cpu, start.clone(), |_| weights.clone(), zeros);
 
     let mut x = start.clone();
@@ -125,7 +120,7 @@ fn gradients_of_convolutional_blocks_equal_plain_backpropagation_and_differences
         let Ok(()) = sequence::forward(&cpu, &mut x, &blocks, |_, _| Ok(()));
         dot(&x.first, &weights.first) + dot(&x.second, &weights.second)
     };
-    let direction = normal(32, 2, 12);
+    let direction = normal(12, 32, 2);
     let shifted = |by: f32| {
         let mut x = start.clone();
         x.second.as_mut_slice().iter_mut().zip(direction.as_slice()).for_each(|(x, d)| *x += by * d);

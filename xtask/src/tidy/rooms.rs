@@ -39,6 +39,8 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
         ],
     ),
     ("reformer-cli", &["reformer"]),
+    // For tests alone: no crate may name it in `[dependencies]`.
+    ("reformer-testing", &["reformer-tensor", "reformer-lsh", "reformer-model"]),
 ];
 
 /// Crates that may hold `unsafe`.

@@ -9,13 +9,7 @@ use reformer_attention::{
     ALONE, Attention, ExactLength, FullConfig, Layout, LocalConfig, LshConfig, Visibility,
 };
 use reformer_tensor::Cpu;
-
-fn error(got: &[f32], truth: &[f64]) -> f64 {
-    got.iter()
-        .zip(truth)
-        .map(|(&g, &t)| (f64::from(g) - t).abs())
-        .fold(0.0, |m, e| if e > m || e.is_nan() { e } else { m })
-}
+use reformer_testing::compare::worst_error;
 
 #[track_caller]
 fn judge(cpu: &Cpu, case: &Case, seed: u64) {
@@ -24,8 +18,10 @@ fn judge(cpu: &Cpu, case: &Case, seed: u64) {
     for (i, name) in NAMES.iter().enumerate() {
         // Operands are of order 1, and so is what cancels where a gradient is 0.
         let scale = truth.tensors[i].iter().fold(1.0_f64, |m, x| m.max(x.abs()));
-        let (error, plain) =
-            (error(&got.tensors[i], &truth.tensors[i]), error(&plain.tensors[i], &truth.tensors[i]));
+        let (error, plain) = (
+            worst_error(&got.tensors[i], &truth.tensors[i]),
+            worst_error(&plain.tensors[i], &truth.tensors[i]),
+        );
         let allowed = 2.0 * plain + 4.0 * f64::from(f32::EPSILON) * scale;
         assert!(error <= allowed, "{}: {name} off by {error:.2e}, allowed {allowed:.2e}", case.name);
     }

@@ -1,8 +1,8 @@
 //! Buckets of Hugging Face and trax from their vectors and rotations, exactly.
 
-use super::fixture::{Report, Tensors};
 use reformer_lsh::{BucketCount, Rotations, hash_vectors};
 use reformer_tensor::{Cpu, Matrix};
+use reformer_testing::fixture::{Report, Tensors};
 use serde_json::Value;
 
 /// Compares bucket by bucket, with and without the mask; any difference is a failure.

@@ -4,8 +4,8 @@ use reformer_model::config::{AxialCombine, Config, Fields};
 use reformer_model::parameters::Parameters;
 use reformer_model::positions::Positions;
 use reformer_tensor::{Cpu, Matrix};
+use reformer_testing::fixture::{Report, Tensors};
 
-use super::super::fixture::{Report, Tensors};
 use super::sizes;
 
 const ALLOWANCE: f64 = 1e-6;

@@ -8,9 +8,9 @@ use reformer_model::sublayer::Shape;
 use reformer_model::{GradientStream, Group, Model, Pass};
 use reformer_reversible::{Block, Streams};
 use reformer_tensor::{Cpu, Matrix};
+use reformer_testing::fixture::{Report, Tensors};
 
-use super::super::fixture::{Report, Tensors};
-use super::rotations;
+use reformer_testing::fixture::model::rotations;
 
 /// Round-off through two sublayers and back.
 const ALLOWANCE: f64 = 1e-4;

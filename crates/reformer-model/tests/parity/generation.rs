@@ -8,10 +8,10 @@ use std::sync::Arc;
 use reformer_lsh::BucketCount;
 use reformer_model::{Decoder, Kind};
 use reformer_tensor::Cpu;
+use reformer_testing::fixture::{Report, Tensors};
 
-use super::super::fixture::{Report, Tensors};
-use super::lm::{allowance, model};
-use super::rotations;
+use super::lm::allowance;
+use reformer_testing::fixture::model::{model, rotations};
 
 pub(crate) fn hf_generation(config: &serde_json::Value, tensors: &Tensors) -> Result<Report, String> {
     let text = |e: reformer_model::ModelError| e.to_string();

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use reformer_lsh::{BucketCount, Rotations};
-use reformer_model::config::{Config, Fields};
 use reformer_model::sublayer::Shape;
 use reformer_model::{Batch, Model, Pass};
 use reformer_reversible::{Block, Streams};
 use reformer_tensor::{Cpu, Matrix};
-
-use super::super::fixture::{Report, Tensors};
-use super::rotations;
+use reformer_testing::fixture::model::{model, rotations};
+use reformer_testing::fixture::{Report, Tensors};
 
 /// One round: round-off through a whole model.
 const ALLOWANCE: f64 = 1e-4;
@@ -19,24 +17,6 @@ const ROUNDS: f64 = 5e-3;
 
 pub(super) fn allowance(rounds: usize) -> f64 {
     if rounds == 1 { ALLOWANCE } else { ROUNDS }
-}
-
-/// The fixture's model. Transformers 5, which made the fixtures, loads `lm_head.bias` and never adds it.
-pub(super) fn model(config: &serde_json::Value, tensors: &Tensors) -> Result<Model, String> {
-    let mut config = config.clone();
-    if config["transformers_version"].is_null() {
-        config["transformers_version"] = "5.23.0".into();
-    }
-    let fields = Fields::from_map(config.as_object().ok_or("config is no object")?.clone());
-    let config = Config::check(fields.map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
-    let mut model = Model::new(config, 0);
-    for group in model.parameters_mut().groups_mut() {
-        for i in 0..group.specs().len() {
-            let values = tensors.f32(&group.specs()[i].name)?;
-            group.tensor_mut(i).copy_from_slice(values);
-        }
-    }
-    Ok(model)
 }
 
 /// Bucket counts as Hugging Face sets them at the first input, if the config does not.

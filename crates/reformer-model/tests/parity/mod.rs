@@ -9,7 +9,7 @@ mod block;
 mod generation;
 mod lm;
 
-use super::fixture::{Report, Tensors};
+use reformer_testing::fixture::{Report, Tensors};
 
 /// Checks a fixture of a kind this room knows; `None` for other kinds.
 pub(crate) fn check(
@@ -33,22 +33,4 @@ pub(crate) fn check(
 fn sizes(config: &serde_json::Value, key: &str) -> Result<Vec<usize>, String> {
     let list = config[key].as_array().ok_or_else(|| format!("config has no list {key}"))?;
     list.iter().map(|v| v.as_u64().map(|v| v as usize).ok_or_else(|| format!("{key} holds {v}"))).collect()
-}
-
-/// Rotations `[heads, dim, rounds, columns]` cut by head; one head's serve all `heads`.
-fn rotations(
-    tensors: &Tensors,
-    name: &str,
-    heads: usize,
-    count: &reformer_lsh::BucketCount,
-) -> Result<Vec<reformer_lsh::Rotations>, String> {
-    let (shape, data) = (tensors.shape(name)?, tensors.f32(name)?);
-    let (given, size) = (shape[0], data.len() / shape[0]);
-    (0..heads)
-        .map(|head| {
-            let at = head % given * size;
-            let data = data[at..at + size].to_vec();
-            reformer_lsh::Rotations::given(shape[1], shape[2], count.clone(), data).map_err(|e| e.to_string())
-        })
-        .collect()
 }

@@ -5,7 +5,9 @@
 use std::convert::Infallible;
 
 use reformer_reversible::{Activations, Coupling, SequenceError, Streams, Sublayer, sequence};
-use reformer_tensor::{Address, Matrix, Purpose, Real};
+use reformer_tensor::{Matrix, Real};
+use reformer_testing::compare;
+use reformer_testing::numbers::scaled_normal;
 
 /// `a·b`, with either operand transposed on the way in by [`transposed`].
 pub(crate) fn product<T: Real>(a: &Matrix<T>, b: &Matrix<T>) -> Matrix<T> {
@@ -15,12 +17,6 @@ pub(crate) fn product<T: Real>(a: &Matrix<T>, b: &Matrix<T>) -> Matrix<T> {
 
 pub(crate) fn transposed<T: Real>(a: &Matrix<T>) -> Matrix<T> {
     Matrix::from_fn(a.cols(), a.rows(), |i, j| a.row(j)[i])
-}
-
-pub(crate) fn normal<T: Real>(rows: usize, cols: usize, scale: f64, seed: u64) -> Matrix<T> {
-    let mut drawn = vec![0.0; rows * cols];
-    Address { seed, step: 0, layer: 0, purpose: Purpose::Test }.fill_normal(&mut drawn);
-    Matrix::from_fn(rows, cols, |i, j| T::of(f64::from(drawn[i * cols + j]) * scale))
 }
 
 pub(crate) fn add_into<T: Real>(to: &mut Matrix<T>, from: &Matrix<T>) {
@@ -103,8 +99,8 @@ pub(crate) fn stack<T: Real>(depth: usize, dim: usize, hidden: usize, seed: u64)
     let dense = |at, n: usize| {
         let seed = seed.wrapping_add(2 * n as u64);
         Dense {
-            a: normal(dim, hidden, (dim as f64).sqrt().recip(), seed),
-            b: normal(hidden, dim, (scale * dim as f64).sqrt(), seed + 1),
+            a: scaled_normal(seed, dim, hidden, (dim as f64).sqrt().recip()),
+            b: scaled_normal(seed + 1, hidden, dim, (scale * dim as f64).sqrt()),
             at,
         }
     };
@@ -158,12 +154,11 @@ pub(crate) fn zeros<T: Real>(dim: usize, hidden: usize) -> Gradients<T> {
 }
 
 pub(crate) fn streams<T: Real>(rows: usize, dim: usize, seed: u64) -> Streams<Matrix<T>> {
-    Streams { first: normal(rows, dim, 1.0, seed), second: normal(rows, dim, 1.0, seed + 1) }
+    Streams { first: scaled_normal(seed, rows, dim, 1.0), second: scaled_normal(seed + 1, rows, dim, 1.0) }
 }
 
-/// Largest difference relative to the largest entry of `b`.
+/// Largest difference relative to the largest entry of `b`; NaN if there is one.
 pub(crate) fn distance<T: Real>(a: &Matrix<T>, b: &Matrix<T>) -> f64 {
-    let entries = a.as_slice().iter().zip(b.as_slice());
-    let worst = entries.map(|(&x, &y)| (x - y).abs().to_f64_lossless()).fold(0.0, f64::max);
-    worst / b.as_slice().iter().map(|v| v.abs().to_f64_lossless()).fold(1e-300, f64::max)
+    let wide = |x: &Matrix<T>| x.as_slice().iter().map(|x| x.to_f64_lossless()).collect::<Vec<f64>>();
+    compare::distance(&wide(a), &wide(b))
 }

@@ -11,13 +11,15 @@ mod packed;
 mod products;
 mod strange;
 
+use reformer_testing::compare;
+
 use crate::simd::{Level, forced};
 use crate::{Address, Matrix, Purpose};
 
 /// Row lengths around every vector width.
 const COLUMNS: [usize; 14] = [1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 63, 64, 130, 257];
 
-/// Normal numbers of a case.
+/// Normal numbers of a case: those of `reformer_testing::numbers`, whose matrices are of the crate as others see it.
 fn normal(seed: u64, rows: usize, cols: usize) -> Matrix {
     let mut matrix = Matrix::zeros(rows, cols);
     Address::new(seed, Purpose::Test).fill_normal(matrix.as_mut_slice());
@@ -31,10 +33,7 @@ fn wide(x: &[f32]) -> Vec<f64> {
 /// The largest difference from the truth.
 fn error<T: crate::Real>(got: &[T], truth: &[f64]) -> f64 {
     assert_eq!(got.len(), truth.len());
-    got.iter()
-        .zip(truth)
-        .map(|(x, t)| (x.to_f64_lossless() - t).abs())
-        .fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a })
+    compare::worst(got.iter().zip(truth).map(|(x, t)| (x.to_f64_lossless() - t).abs()))
 }
 
 /// Passes if a kernel's error is at most twice its `f32` twin's, plus one rounding of the largest entry.

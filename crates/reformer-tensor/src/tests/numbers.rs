@@ -1,5 +1,7 @@
 //! Elementary functions against double precision, and row operations against their twins.
 
+use reformer_testing::compare;
+
 use crate::naive;
 use crate::simd::{Kernel, Simd, dispatch, math, row, rows};
 use crate::tests::{COLUMNS, each_level, judge, judge_sum, normal, wide};
@@ -41,7 +43,7 @@ fn worst(function: Function, from: f32, to: f32, truth: impl Fn(f64) -> f64) -> 
     let x: Vec<f32> = (0..n).map(|i| from + (to - from) * i as f32 / (n - 1) as f32).collect();
     let mut y = x.clone();
     dispatch(Apply(&mut y, function));
-    x.iter().zip(&y).map(|(&x, &y)| ulps(y, truth(f64::from(x)))).fold(0.0, f64::max)
+    compare::worst(x.iter().zip(&y).map(|(&x, &y)| ulps(y, truth(f64::from(x)))))
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use reformer_model::{Config, Fields, Kind, Parameters};
 use reformer_tensor::{Address, Cpu, Purpose};
+use reformer_testing::compare::worst_error;
 
 use super::*;
 use crate::recipe::Recipe;
@@ -102,10 +103,8 @@ fn both_optimizers_are_as_exact_as_their_naive_twins() {
         let (parameters, _) = run(&recipe, 2, 4);
         for (name, wide, narrow) in twins(&recipe, 4) {
             let (_, values) = parameters.find(&name).expect("the same tensors");
-            let worst = |values: &[f32]| {
-                values.iter().zip(&wide).map(|(&x, &truth)| (f64::from(x) - truth).abs()).fold(0.0, f64::max)
-            };
-            let (ours, allowed) = (worst(values), 2.0 * worst(&narrow) + 2e-7);
+            let (ours, twin) = (worst_error(values, &wide), worst_error(&narrow, &wide));
+            let allowed = 2.0 * twin + 2e-7;
             assert!(ours <= allowed, "{text}: {name}: {ours:e} > {allowed:e}");
         }
     }

@@ -3,9 +3,9 @@
 use reformer_attention::{Inputs, Layout, LocalConfig, LshConfig, Visibility};
 use reformer_lsh::{BucketCount, Buckets};
 use reformer_tensor::Matrix;
+use reformer_testing::fixture::{Report, Tensors};
 use serde_json::Value;
 
-use super::super::fixture::{Report, Tensors};
 use super::{
     Attended, attend, compare_rows, compare_weight, count, flag, lone_weight, matrix, product, sum,
     transposed,

@@ -16,8 +16,7 @@ mod trax_memory;
 use reformer_attention::{ALONE, Attention, Gradients, Inputs, Layout, Upstream};
 use reformer_lsh::Buckets;
 use reformer_tensor::{Cpu, Matrix, View};
-
-use super::fixture::{Report, Tensors};
+use reformer_testing::fixture::{Report, Tensors};
 
 /// `None` for kinds that are not attention.
 pub fn check(kind: &str, config: &serde_json::Value, tensors: &Tensors) -> Option<Result<Report, String>> {

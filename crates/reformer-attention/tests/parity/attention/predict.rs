@@ -3,9 +3,9 @@
 use reformer_attention::{Attention, Inputs, Layout, LshConfig};
 use reformer_lsh::{BucketCount, Rotations, hash_one, hash_vectors};
 use reformer_tensor::{Cpu, Matrix};
+use reformer_testing::fixture::{Report, Tensors};
 use serde_json::Value;
 
-use super::super::fixture::{Report, Tensors};
 use super::trax_memory::{TraxMemory, TraxSizes};
 use super::{CLOSE, LONE, count, matrix, product};
 

@@ -5,9 +5,9 @@ use reformer_attention::{
 };
 use reformer_lsh::Buckets;
 use reformer_tensor::Matrix;
+use reformer_testing::fixture::{Report, Tensors};
 use serde_json::Value;
 
-use super::super::fixture::{Report, Tensors};
 use super::{
     Attended, attend, compare_rows, compare_weight, count, flag, lone_weight, matrix, product, sum,
     transposed,
