@@ -4,44 +4,86 @@
 //! `cargo test`. Both print their closing count.
 
 use anyhow::{Context, Result, bail};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// Runs format check, tidy, clippy, tests, doctests and rustdoc; stops at the first failure.
-pub(crate) fn run(root: &Path) -> Result<()> {
+/// Runs format check, tidy, clippy, tests, doctests and rustdoc; stops at the first failure. With `data` the tests on
+/// corpora and vectors run too, which are ignored otherwise.
+pub(crate) fn run(root: &Path, data: bool) -> Result<()> {
     let started = Instant::now();
     step(root, "format", &["fmt", "--all", "--check"], &[])?;
     println!("── tidy");
     super::tidy::run(root)?;
     step(root, "clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])?;
-    if has_nextest() {
-        step(root, "tests", &["nextest", "run", "--workspace", "--no-fail-fast"], &[])?;
-    } else {
-        println!("── cargo nextest is not installed; using cargo test");
-        step(root, "tests", &["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"], &[])?;
+    let mut closing = tests(root, false)?;
+    if data {
+        closing.extend(tests(root, true)?);
     }
-    step(root, "doctests", &["test", "--workspace", "--doc"], &[])?;
+    closing.extend(step(root, "doctests", &["test", "--workspace", "--doc"], &[])?);
     step(root, "rustdoc", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])?;
+    println!("── what ran");
+    closing.iter().for_each(|line| println!("{line}"));
     println!("── all checks passed in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())
 }
 
-fn step(root: &Path, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+/// The tests that need nothing but the tree, or those that need data.
+fn tests(root: &Path, data: bool) -> Result<Vec<String>> {
+    let name = if data { "tests on data" } else { "tests" };
+    let mut arguments = if has_nextest() {
+        vec!["nextest", "run", "--workspace", "--no-fail-fast"]
+    } else {
+        println!("── cargo nextest is not installed; using cargo test");
+        vec!["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]
+    };
+    if data {
+        arguments.extend(if has_nextest() { ["--run-ignored", "only"] } else { ["--", "--ignored"] });
+    }
+    step(root, name, &arguments, &[])
+}
+
+/// Runs cargo; returns the lines in which a test runner says what ran.
+fn step(root: &Path, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Vec<String>> {
     println!("── {name}: cargo {}", arguments.join(" "));
     let started = Instant::now();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let mut child = Command::new(cargo)
         .args(arguments)
         .envs(environment.iter().copied())
         .current_dir(root)
-        .status()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .with_context(|| format!("cannot start cargo for the step `{name}`"))?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    // Both at once: a pipe that nobody reads fills up and stops its writer.
+    let closing = std::thread::scope(|scope| {
+        let out = scope.spawn(|| out.map_or_else(Vec::new, |pipe| hand_on(pipe, std::io::stdout())));
+        let mut lines = err.map_or_else(Vec::new, |pipe| hand_on(pipe, std::io::stderr()));
+        lines.extend(out.join().unwrap_or_default());
+        lines
+    });
+    let status = child.wait().with_context(|| format!("cannot wait for the step `{name}`"))?;
     if !status.success() {
         bail!("the step `{name}` failed ({status}): cargo {}", arguments.join(" "));
     }
     println!("── {name}: {:.0} s", started.elapsed().as_secs_f64());
-    Ok(())
+    Ok(closing)
+}
+
+/// Shows what a pipe says as it comes; keeps the closing lines of test runners.
+fn hand_on(from: impl Read, mut to: impl Write) -> Vec<String> {
+    let mut closing = Vec::new();
+    for line in BufReader::new(from).lines().map_while(Result::ok) {
+        // A terminal that went away is no reason to stop checking.
+        let _ = writeln!(to, "{line}");
+        if line.contains("Summary [") || (line.starts_with("test result:") && !line.contains(" 0 passed")) {
+            closing.push(line);
+        }
+    }
+    closing
 }
 
 fn has_nextest() -> bool {

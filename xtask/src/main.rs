@@ -11,19 +11,23 @@ mod tidy;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask <ci|tidy>
+const USAGE: &str = "usage: cargo xtask <ci [--data]|tidy>
 
-  ci     format, clippy, tests, doctests, rustdoc and tidy, warnings denied (what .ci/run calls)
-  tidy   module docs, unsafe fence, printing in libraries, dependency directions, file lengths";
+  ci     format, tidy, clippy, tests, doctests and rustdoc, warnings denied (what .ci/run calls)
+         --data runs the tests on corpora and vectors too; REFORMER_DATA names their folder
+  tidy   module docs, unsafe fence, printing in libraries, dependency directions, circles between files,
+         words with two meanings, lengths and widths, comments that say why";
 
 fn main() -> ExitCode {
-    let task = std::env::args().nth(1);
-    let outcome = match task.as_deref() {
-        Some("ci") => ci::run(&workspace_root()),
-        Some("tidy") => tidy::run(&workspace_root()),
-        other => {
-            if let Some(unknown) = other {
-                eprintln!("xtask: there is no task `{unknown}`");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments[..] {
+        ["ci"] => ci::run(&workspace_root(), false),
+        ["ci", "--data"] => ci::run(&workspace_root(), true),
+        ["tidy"] => tidy::run(&workspace_root()),
+        _ => {
+            if !arguments.is_empty() {
+                eprintln!("xtask: there is no task `{}`", arguments.join(" "));
             }
             eprintln!("{USAGE}");
             return ExitCode::from(2);
