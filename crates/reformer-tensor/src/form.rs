@@ -11,9 +11,11 @@ pub enum Write {
 
 /// Which operand is given transposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[doc(hidden)]
-pub enum Form {
+pub(crate) enum Form {
+    /// `a·b`.
     Plain,
+    /// `a·bᵀ`.
     RightTransposed,
+    /// `aᵀ·b`.
     LeftTransposed,
 }

@@ -57,13 +57,9 @@ mod workspace;
 pub use buffer::Buffer;
 pub use cpu::Cpu;
 pub use element::{Bf16, Element};
-#[doc(hidden)]
-pub use form::Form;
 pub use form::Write;
 pub use matrix::Matrix;
 pub use precision::{Precision, UnknownPrecision};
-#[doc(hidden)]
-pub use product::{Engine, multiply};
 pub use product::{matmul, matmul_nt, matmul_tn};
 pub use random::{Address, Key, Purpose, Stream};
 pub use real::Real;

@@ -43,8 +43,7 @@ pub fn matmul_tn(cpu: &Cpu, a: View<'_>, b: View<'_>, w: Write, c: ViewMut<'_>) 
 
 /// Who multiplies a panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[doc(hidden)]
-pub enum Engine {
+pub(crate) enum Engine {
     Dots,
     Tile,
     Faer,
@@ -54,7 +53,7 @@ pub enum Engine {
 
 /// The engine for a panel `[m, n]` over `k`.
 ///
-/// GFLOP per second of one Zen 4 core (peak 116), `examples/rates.rs`:
+/// GFLOP per second of one Zen 4 core (peak 116), each engine by turns:
 ///
 /// ```text
 ///                        ours   faer   gemm
@@ -78,10 +77,9 @@ fn choose(form: Form, m: usize, n: usize, k: usize) -> Engine {
     }
 }
 
-/// A product with the engine given, or chosen if not: for measuring.
-#[doc(hidden)]
+/// A product with the engine given, or chosen if not: tests try each.
 #[track_caller]
-pub fn multiply(
+pub(crate) fn multiply(
     cpu: &Cpu,
     form: Form,
     a: View<'_>,

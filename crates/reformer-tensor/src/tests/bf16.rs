@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 
+use crate::form::Form;
+use crate::product::{Engine, multiply};
 use crate::tests::products::{FORMS, judge_product, operands};
-use crate::{Cpu, Engine, Form, Matrix, Precision, ViewMut, Write, bf16, matmul_tn, multiply};
+use crate::{Cpu, Matrix, Precision, ViewMut, Write, bf16, matmul_tn};
 
 fn rounded(matrix: &Matrix) -> Vec<f32> {
     matrix.as_slice().iter().map(|&x| bf16::rounded(x)).collect()

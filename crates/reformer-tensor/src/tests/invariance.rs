@@ -1,10 +1,12 @@
 //! The same bits with one thread, two and three.
 
 use crate::activation::Activation;
+use crate::form::Form;
+use crate::product::multiply;
 use crate::tests::normal;
 use crate::{
-    Address, Cpu, Form, Matrix, Purpose, Write, activation, bias, cross_entropy, dropout, elementwise,
-    embedding, layer_norm, multiply, softmax,
+    Address, Cpu, Matrix, Purpose, Write, activation, bias, cross_entropy, dropout, elementwise, embedding,
+    layer_norm, softmax,
 };
 
 /// Runs `f` with one, two and three threads and compares what it returns.

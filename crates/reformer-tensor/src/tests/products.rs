@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 
+use crate::form::Form;
+use crate::product::{Engine, multiply};
 use crate::tests::{COLUMNS, each_level, judge, judge_sum, normal, wide};
-use crate::{Cpu, Engine, Form, Matrix, Write, matmul, matmul_nt, matmul_tn, multiply, naive, tile};
+use crate::{Cpu, Matrix, Write, matmul, matmul_nt, matmul_tn, naive, tile};
 
 pub(super) const FORMS: [Form; 3] = [Form::Plain, Form::RightTransposed, Form::LeftTransposed];
 
