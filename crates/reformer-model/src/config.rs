@@ -89,9 +89,14 @@ impl Config {
         self.attn_layers.len()
     }
 
-    /// How many LSH layers stand before `layer`.
-    pub(crate) fn lsh_index(&self, layer: usize) -> usize {
-        self.attn_layers[..layer].iter().filter(|&&kind| kind == Kind::Lsh).count()
+    /// Layers that hash, in forward order.
+    pub(crate) fn lsh_layers(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.layers()).filter(|&layer| self.attn_layers[layer] == Kind::Lsh)
+    }
+
+    /// Which of [`Config::lsh_layers`] `layer` is; `None` if it does not hash.
+    pub(crate) fn lsh_index(&self, layer: usize) -> Option<usize> {
+        self.lsh_layers().position(|lsh| lsh == layer)
     }
 
     /// `hidden_act`, parsed.

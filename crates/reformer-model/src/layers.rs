@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use reformer_lsh::Rotations;
 
 use crate::batch::Pass;
-use crate::config::{Config, Kind};
+use crate::config::Config;
 use crate::embeddings::Embeddings;
 use crate::error::{ModelError, Result};
 use crate::head::Head;
@@ -56,11 +56,8 @@ impl<'a> Layers<'a> {
         shape: Shape<'b>,
     ) -> ReformerBlock<'b> {
         // Rotations exist for the layers that were made to hash, whatever they are told to compute.
-        let rotations = match self.config.attn_layers[layer] {
-            Kind::Lsh => Cow::Borrowed(&self.rotations[self.config.lsh_index(layer)][..]),
-            Kind::Local | Kind::Full => Cow::Borrowed(&[][..]),
-        };
-        block(self.config, parameters, layer, shape, rotations, (self.pass, self.packed))
+        let rotations = self.config.lsh_index(layer).map_or(&[][..], |lsh| &self.rotations[lsh]);
+        block(self.config, parameters, layer, shape, Cow::Borrowed(rotations), (self.pass, self.packed))
     }
 }
 
@@ -73,11 +70,11 @@ pub(crate) fn single_block<'a>(
     shape: Shape<'a>,
     pass: &'a Pass,
 ) -> Result<ReformerBlock<'a>> {
-    let rotations = match (config.attn_layers[layer], rotations(config, own, pass)?) {
-        (Kind::Local | Kind::Full, _) => Cow::Borrowed(&[][..]),
-        (Kind::Lsh, Cow::Borrowed(all)) => Cow::Borrowed(&all[config.lsh_index(layer)][..]),
+    let rotations = match (config.lsh_index(layer), rotations(config, own, pass)?) {
+        (None, _) => Cow::Borrowed(&[][..]),
+        (Some(lsh), Cow::Borrowed(all)) => Cow::Borrowed(&all[lsh][..]),
         // Taken out, so that the block owns its rotations and needs no `Layers` to outlive it.
-        (Kind::Lsh, Cow::Owned(mut all)) => Cow::Owned(all.swap_remove(config.lsh_index(layer))),
+        (Some(lsh), Cow::Owned(mut all)) => Cow::Owned(all.swap_remove(lsh)),
     };
     Ok(block(config, parameters, layer, shape, rotations, (pass, None)))
 }
@@ -116,16 +113,18 @@ fn rotations<'a>(config: &Config, own: &'a AllRotations, pass: &'a Pass) -> Resu
 /// Rotations at the addresses (hash_seed, layer, head, round).
 pub(crate) fn draw_rotations(config: &Config, rounds: usize) -> Vec<Vec<Rotations>> {
     let seed = config.hash_seed.unwrap_or(0) as u64;
-    let layers = (0..config.layers()).filter(|&layer| config.attn_layers[layer] == Kind::Lsh);
     let draw = |layer: usize, head: usize| {
         Rotations::draw(seed, layer as u32, head as u32, config.attention_head_size, rounds, config.buckets())
             .expect("a checked config has dimensions and rounds")
     };
-    layers.map(|layer| (0..config.num_attention_heads).map(|head| draw(layer, head)).collect()).collect()
+    config
+        .lsh_layers()
+        .map(|layer| (0..config.num_attention_heads).map(|head| draw(layer, head)).collect())
+        .collect()
 }
 
 pub(crate) fn check_rotations(config: &Config, given: &AllRotations) -> Result<()> {
-    let layers = config.attn_layers.iter().filter(|&&kind| kind == Kind::Lsh).count();
+    let layers = config.lsh_layers().count();
     let heads = config.num_attention_heads;
     if given.len() == layers && given.iter().all(|layer| layer.len() == heads) {
         return Ok(());

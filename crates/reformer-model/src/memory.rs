@@ -189,12 +189,8 @@ impl GroupSizes {
 /// attention's output and `z`, the feed-forward's inner values before and after the activation.
 fn kept_of_a_token(config: &Config) -> usize {
     let (h, width, heads) = (config.hidden_size, config.attention_width(), config.num_attention_heads);
-    let projections: usize = config.attn_layers.iter().map(|&kind| projections(kind)).sum();
+    let projections: usize = config.attn_layers.iter().map(|kind| kind.projections().len()).sum();
     projections * width + config.layers() * (4 * h + width + heads + 2 * config.feed_forward_size)
-}
-
-fn projections(kind: Kind) -> usize {
-    if kind == Kind::Lsh { 2 } else { 3 }
 }
 
 /// The first portion, which is the largest. In attention's backward: per projection its value and gradient, the output,

@@ -20,7 +20,7 @@ use reformer_reversible::Streams;
 use reformer_tensor::{Cpu, Matrix};
 
 use crate::batch::{Batch, LossReport, Pass, check_tokens};
-use crate::config::{Config, Kind};
+use crate::config::Config;
 use crate::embeddings::Embeddings;
 use crate::error::{NonFinite, Result};
 use crate::hf;
@@ -81,10 +81,7 @@ impl Model {
 
     /// The rotations of layer `layer` (one per head), empty if it does not hash.
     pub fn rotations(&self, layer: usize) -> &[Rotations] {
-        match self.config.attn_layers[layer] {
-            Kind::Lsh => &self.rotations[self.config.lsh_index(layer)],
-            Kind::Local | Kind::Full => &[],
-        }
+        self.config.lsh_index(layer).map_or(&[], |lsh| &self.rotations[lsh])
     }
 
     pub(crate) fn all_rotations(&self) -> &[Vec<Rotations>] {

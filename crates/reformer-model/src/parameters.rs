@@ -303,10 +303,8 @@ fn embedding_specs(config: &Config) -> Vec<TensorSpec> {
 
 /// Number of tensors of a block's attention, which stand before those of its feed-forward layer.
 pub(crate) fn attention_tensors(kind: Kind) -> usize {
-    match kind {
-        Kind::Lsh => 5,
-        Kind::Local | Kind::Full => 6,
-    }
+    // The norm's two before the projections, the output projection after them.
+    2 + kind.projections().len() + 1
 }
 
 fn block_specs(config: &Config, layer: usize) -> Vec<TensorSpec> {
@@ -314,11 +312,7 @@ fn block_specs(config: &Config, layer: usize) -> Vec<TensorSpec> {
     let (h, a, f) = (config.hidden_size, config.attention_width(), config.feed_forward_size);
     let block = format!("reformer.encoder.layers.{layer}");
     specs.norm(&format!("{block}.attention.layer_norm"), h);
-    let projections: &[&str] = match config.attn_layers[layer] {
-        Kind::Lsh => &["query_key", "value"],
-        Kind::Local | Kind::Full => &["query", "key", "value"],
-    };
-    for name in projections {
+    for name in config.attn_layers[layer].projections() {
         specs.add(format!("{block}.attention.self_attention.{name}.weight"), &[a, h], Init::Normal);
     }
     specs.add(format!("{block}.attention.output.dense.weight"), &[h, a], Init::Projection);

@@ -18,6 +18,16 @@ pub enum Kind {
     Full,
 }
 
+impl Kind {
+    /// The projections of a layer of this kind, as Hugging Face names their tensors.
+    pub const fn projections(self) -> &'static [&'static str] {
+        match self {
+            Self::Lsh => &["query_key", "value"],
+            Self::Local | Self::Full => &["query", "key", "value"],
+        }
+    }
+}
+
 /// How positions enter (`position_embedding_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
