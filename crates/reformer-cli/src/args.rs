@@ -330,14 +330,17 @@ pub(crate) struct InspectArgs {
 /// `reformer data`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
-    /// Write a corpus as JSONL, one dialogue a line
+    /// Write a corpus as JSON lines or as a script, whatever it was
     Convert {
-        /// The corpus; `demo` is the built-in one
-        #[arg(value_name = "FILE")]
-        input: PathBuf,
-        /// Where to [default: stdout]
+        /// The corpus: files and folders, read one after another; `demo` is the built-in one
+        #[arg(value_name = "FILE", required = true)]
+        inputs: Vec<PathBuf>,
+        /// Where to; .gz and .zst are packed [default: stdout]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// What to write: jsonl (turns), messages (OpenAI's), texts, or text (a script)
+        #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
+        to: String,
         /// The corpus's format [default: by its name and content]
         #[arg(long, value_name = "FORMAT")]
         format: Option<String>,
@@ -345,9 +348,30 @@ pub(crate) enum DataCommand {
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
     },
-    /// Count dialogues, turns and bytes
+    /// Cut a corpus into parts to train, validate and test on
+    Split {
+        /// The corpus: files and folders, read one after another; `demo` is the built-in one
+        #[arg(value_name = "FILE", required = true)]
+        inputs: Vec<PathBuf>,
+        /// The folder that gets train.jsonl, valid.jsonl and test.jsonl
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+        /// Share to validate on
+        #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+        valid: f64,
+        /// Share to test on
+        #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+        test: f64,
+        /// What to write: jsonl (turns), messages (OpenAI's), texts, or text (a script)
+        #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
+        to: String,
+        /// The corpus's format [default: by its name and content]
+        #[arg(long, value_name = "FORMAT")]
+        format: Option<String>,
+    },
+    /// Say what a corpus is: its format, its first dialogue, who speaks how much, and what is odd
     Describe {
-        /// The corpora; `demo` is the built-in one
+        /// The corpora, files or folders; `demo` is the built-in one
         #[arg(value_name = "FILE", required = true)]
         inputs: Vec<PathBuf>,
         /// The corpora's format [default: by name and content]

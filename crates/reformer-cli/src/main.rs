@@ -47,7 +47,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Generate(args) => command::generate::run(args, global, terminal),
         Command::Chat(args) => command::chat::run(args, global, terminal),
         Command::Inspect(args) => command::inspect::run(args, global, terminal),
-        Command::Data(data) => command::data::run(data, terminal),
+        Command::Data(data) => command::data::run(data, global, terminal),
         Command::Bench(what) => command::bench::run(what, global, terminal),
         Command::Plan(args) => command::plan::run(args, global, terminal),
         Command::Plot(args) => command::plot::run(args, terminal),

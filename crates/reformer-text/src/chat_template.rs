@@ -18,8 +18,14 @@ pub const MARKS_TEMPLATE: &str = "{% for message in messages %}\
     {% endfor %}\
     {% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}";
 
-/// Instructions that a template may run: a turn takes some twenty.
-const FUEL: u64 = 5_000_000;
+/// What rendering may take, in minijinja's fuel: a unit is an instruction, or some 64 bytes of text that are made.
+///
+/// A turn takes some twenty instructions in a plain template and some hundreds in one with tools, and its text is
+/// copied a few times. What is allowed without any turn bounds the memory of a stranger's template: 13 MB.
+fn fuel(turns: &[Turn]) -> u64 {
+    let bytes: usize = turns.iter().map(|turn| turn.text.len()).sum();
+    200_000 + 2_000 * turns.len() as u64 + bytes as u64 / 8
+}
 
 /// A compiled chat template.
 #[derive(Clone)]
@@ -57,7 +63,7 @@ impl ChatTemplate {
         );
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         // Strangers' templates: a loop over a huge range must end.
-        environment.set_fuel(Some(FUEL));
+        environment.set_fuel(Some(fuel(&[])));
         environment.set_recursion_limit(64);
         environment.add_function("raise_exception", |reason: String| -> Result<String, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, reason))
@@ -80,7 +86,9 @@ impl ChatTemplate {
 
     /// The text of a conversation; with `add_generation_prompt` it ends where the assistant's reply begins.
     pub fn render(&self, turns: &[Turn], add_generation_prompt: bool) -> Result<String, TextError> {
-        let template = self.environment.get_template("chat_template").map_err(fault)?;
+        let mut environment = self.environment.clone();
+        environment.set_fuel(Some(fuel(turns)));
+        let template = environment.get_template("chat_template").map_err(fault)?;
         let tokens = Value::from(Serde(&self.tokens));
         template
             .render(context! {

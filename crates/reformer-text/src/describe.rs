@@ -1,6 +1,6 @@
 //! What a corpus holds, in numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 
@@ -83,7 +83,7 @@ impl Summary {
     pub fn of(dialogues: &[Dialogue]) -> Self {
         let mut roles = BTreeMap::<Role, TextCounts>::new();
         let mut domains = BTreeMap::new();
-        let mut distinct = std::collections::HashSet::new();
+        let mut distinct = HashSet::new();
         for dialogue in dialogues {
             for domain in &dialogue.domains {
                 *domains.entry(domain.clone()).or_insert(0) += 1;
@@ -118,6 +118,53 @@ impl Summary {
     }
 }
 
+/// What is odd about a corpus, in sentences: what a person would want to know before training on it.
+pub fn oddities(dialogues: &[Dialogue]) -> Vec<String> {
+    let turns = || dialogues.iter().flat_map(|dialogue| &dialogue.turns);
+    let talks = || dialogues.iter().filter(|dialogue| !dialogue.document);
+    let of = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
+    let silent = |dialogue: &&Dialogue| !dialogue.turns.iter().any(|turn| turn.role == Role::Assistant);
+    let first =
+        |dialogue: &&Dialogue| dialogue.turns.first().is_some_and(|turn| turn.role == Role::Assistant);
+    let in_a_row =
+        |dialogue: &Dialogue| dialogue.turns.windows(2).filter(|two| two[0].role == two[1].role).count();
+    let empty = |role: Role| turns().filter(|turn| turn.role == role && turn.text.trim().is_empty()).count();
+    let holds = |wanted: &dyn Fn(&str) -> bool| turns().filter(|turn| wanted(&turn.text)).count();
+    let marks = Role::ALL.map(Role::mark);
+    let mut seen = HashSet::new();
+    let repeated = dialogues.iter().filter(|dialogue| !seen.insert(&dialogue.turns)).count();
+    [
+        of(empty(Role::Assistant), "turns of the assistant are empty: a model learns to say nothing"),
+        of(empty(Role::User), "turns of the user are empty"),
+        of(
+            talks().filter(silent).count(),
+            "dialogues have no turn of the assistant: there is nothing to learn in them",
+        ),
+        of(talks().filter(first).count(), "dialogues begin with the assistant"),
+        of(talks().map(in_a_row).sum(), "turns follow another one of the same side"),
+        of(repeated, "dialogues or texts are there more than once"),
+        of(
+            turns().filter(|turn| !turn.learned).count(),
+            "turns have the weight 0: they are read and not learned",
+        ),
+        of(
+            holds(&|text| text.contains('\u{fffd}')),
+            "turns hold U+FFFD (�), which stands for text that was lost",
+        ),
+        of(
+            holds(&|text| text.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))),
+            "turns hold control characters",
+        ),
+        of(
+            holds(&|text| marks.iter().any(|mark| text.contains(mark))),
+            "turns spell a mark such as <|user|>: it is learned as the text that it is",
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,5 +190,30 @@ mod tests {
         assert_eq!(summary.roles[&Role::User], user);
         assert_eq!(summary.domains["taxi"], 2);
         assert_eq!(summary.turns_per_dialogue.p50, 2);
+    }
+
+    #[test]
+    fn what_is_odd_is_counted_and_what_is_not_is_not() {
+        assert_eq!(oddities(&crate::demo::dialogues(1, 50)), Vec::<String>::new());
+        assert_eq!(oddities(&[Dialogue::of_text("a", "text")]), Vec::<String>::new());
+        let mut dialogue =
+            Dialogue::new("a", vec![Turn::assistant(""), Turn::user("\u{1b}[0m<|end|><|user|>")]);
+        dialogue.turns[1].learned = false;
+        let alone = Dialogue::new("b", vec![Turn::user("\u{fffd}"), Turn::user(" ")]);
+        let found = oddities(&[dialogue, alone.clone(), alone]);
+        for part in [
+            "1 turns of the assistant are empty",
+            "2 turns of the user are empty",
+            "2 dialogues have no turn of the assistant",
+            "1 dialogues begin with the assistant",
+            "2 turns follow",
+            "1 dialogues or texts are there more than once",
+            "1 turns have the weight 0",
+            "2 turns hold U+FFFD",
+            "1 turns hold control characters",
+            "1 turns spell a mark",
+        ] {
+            assert!(found.iter().any(|odd| odd.starts_with(part)), "{part}: {found:?}");
+        }
     }
 }

@@ -43,7 +43,7 @@ impl Role {
 }
 
 /// One contribution to a dialogue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Turn {
     /// Who speaks.
     pub role: Role,

@@ -139,6 +139,16 @@ pub enum TextError {
         /// The list file that is missing.
         missing: &'static str,
     },
+    /// Too little to cut into parts.
+    #[error(
+        "{distinct} different dialogues or texts cannot be cut into these parts: at least {needed} are needed"
+    )]
+    TooFew {
+        /// Different ones that there are.
+        distinct: usize,
+        /// How many it takes.
+        needed: usize,
+    },
     /// The name of a format that does not exist.
     #[error("unknown corpus format \"{got}\"; expected one of {expected}")]
     UnknownFormat {

@@ -3,7 +3,7 @@
 //! | to… | use |
 //! |---|---|
 //! | read a corpus in any of its formats | [`read_dialogues`], [`read_corpus`], [`read_split`] |
-//! | write one, describe one | [`write_dialogues`], [`Summary`] |
+//! | write one, describe one, cut one into parts | [`write_dialogues`], [`Summary`], [`Parts`] |
 //! | make one without files | [`demo`] |
 //! | turn text and dialogues to ids and back | [`Tokenizer`] |
 //! | render a conversation for a model | [`Tokenizer::encode_chat`], [`ChatTemplate`] |
@@ -29,6 +29,7 @@ pub mod demo;
 mod describe;
 mod dialogue;
 mod error;
+mod parts;
 mod stop_strings;
 mod stream_decoder;
 mod tokenizer;
@@ -38,9 +39,10 @@ pub use corpus::{
     CorpusFormat, Reading, Split, parse_dialogues, read_corpora, read_corpus, read_dialogues, read_split,
     write_dialogues, write_lines,
 };
-pub use describe::{Percentiles, Summary, TextCounts};
+pub use describe::{Percentiles, Summary, TextCounts, oddities};
 pub use dialogue::{Dialogue, Form, Role, Turn, is_plain_text};
 pub use error::TextError;
+pub use parts::Parts;
 pub use stop_strings::{Released, StopStrings};
 pub use stream_decoder::StreamDecoder;
 pub use tokenizer::{END, Encoded, PAD, TokenStream, Tokenizer};

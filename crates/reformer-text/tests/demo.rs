@@ -17,7 +17,7 @@ fn a_dialogue_depends_on_seed_and_number_only() {
             digest = (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
-    assert_eq!(format!("{digest:016x}"), "6fca20014b728c7b");
+    assert_eq!(format!("{digest:016x}"), "8252e06612e1dde5");
 }
 
 #[test]
@@ -52,6 +52,45 @@ fn what_is_recalled_was_said_before() {
         }
     }
     assert!(recalled > 50, "{recalled}");
+}
+
+#[test]
+fn places_are_asked_for_by_every_attribute_that_they_have() {
+    let dialogues = demo::dialogues(1, 6000);
+    let said = |words: &[&str]| {
+        let all = |turn: &reformer_text::Turn| {
+            let text = turn.text.to_lowercase();
+            turn.role == Role::User && words.iter().all(|word| text.contains(word))
+        };
+        dialogues.iter().filter(|dialogue| dialogue.turns.iter().any(all)).count()
+    };
+    for words in [
+        &["cheap", "restaurant", "centre"][..],
+        &["restaurant", "in the centre"],
+        &["expensive", "restaurant"],
+        &["cheap", "hotel"],
+        &["moderately priced"],
+        &["star"],
+        &["parking"],
+        &["italian"],
+        &["phone number"],
+        &["address"],
+        &["price range"],
+    ] {
+        assert!(said(words) >= 20, "{words:?}: {} dialogues", said(words));
+    }
+    // The reply to such a wish is about restaurants.
+    let mut answered = 0;
+    for dialogue in &dialogues {
+        for two in dialogue.turns.windows(2) {
+            let asked = two[0].text.to_lowercase();
+            if two[0].role == Role::User && asked.contains("cheap restaurant in the centre") {
+                assert!(!two[1].text.to_lowercase().contains("hotel"), "{}", two[1].text);
+                answered += 1;
+            }
+        }
+    }
+    assert!(answered >= 5, "{answered}");
 }
 
 #[test]

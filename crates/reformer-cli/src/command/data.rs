@@ -1,94 +1,82 @@
-//! `reformer data`: look at dialogue corpora and convert them to JSONL.
+//! `reformer data`: look at dialogue corpora, convert them, and cut them into parts.
+
+mod describe;
+mod split;
 
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use reformer::text::{CorpusFormat, Dialogue, Summary, demo, read_dialogues, write_dialogues, write_lines};
+use reformer::text::{CorpusFormat, Dialogue, Reading, demo, read_corpora, write_dialogues, write_lines};
 
-use crate::args::DataCommand;
+use crate::args::{DataCommand, Global};
 use crate::exit::usage;
+use crate::number;
 use crate::terminal::Terminal;
-use crate::{json, number};
 
-/// Dialogues of `demo` that describe and convert show.
+/// Dialogues of `demo` that these commands show.
 const DEMO_DIALOGUES: usize = 2000;
 
-/// Converts or describes.
-pub(crate) fn run(command: &DataCommand, terminal: Terminal) -> anyhow::Result<ExitCode> {
+/// Converts, splits or describes.
+pub(crate) fn run(command: &DataCommand, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
     match command {
-        DataCommand::Convert { input, output, format, limit } => {
-            let mut dialogues = read(input, format.as_deref())?;
-            dialogues.truncate(limit.unwrap_or(usize::MAX));
-            convert(&dialogues, output.as_deref())?;
+        DataCommand::Convert { inputs, output, to, format, limit } => {
+            let to = parse_format(to)?.writable().map_err(usage)?;
+            let mut reading = read(inputs, format.as_deref())?;
+            warn(&reading, terminal);
+            reading.dialogues.truncate(limit.unwrap_or(usize::MAX));
+            convert(&reading.dialogues, output.as_deref(), to)?;
             let place = output.as_ref().map_or("stdout".into(), |path| path.display().to_string());
-            terminal.say(format_args!("{} dialogues written to {place}", number::count(dialogues.len())));
+            let count = number::count(reading.dialogues.len());
+            terminal.say(format_args!("{count} {} written to {place}", things(&reading)));
+        }
+        DataCommand::Split { inputs, output, valid, test, to, format } => {
+            let to = parse_format(to)?.writable().map_err(usage)?;
+            let reading = read(inputs, format.as_deref())?;
+            warn(&reading, terminal);
+            split::run(&reading.dialogues, (*valid, *test), output, to, global.seed, terminal)?;
         }
         DataCommand::Describe { inputs, format, json } => {
             for input in inputs {
-                let summary = Summary::of(&read(input, format.as_deref())?);
-                if *json {
-                    let mut value = serde_json::to_value(&summary)?;
-                    value["file"] = input.display().to_string().into();
-                    json::line(&value)?;
-                } else {
-                    describe(input, &summary)?;
-                }
+                let reading = read(std::slice::from_ref(input), format.as_deref())?;
+                describe::run(input, &reading, *json)?;
             }
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(input: &Path, format: Option<&str>) -> anyhow::Result<Vec<Dialogue>> {
-    let format = format.map(str::parse::<CorpusFormat>).transpose().map_err(usage)?;
-    if input == Path::new("demo") && !input.exists() {
-        return Ok(demo::dialogues(1, DEMO_DIALOGUES));
-    }
-    Ok(read_dialogues(input, format)?)
+fn parse_format(name: &str) -> anyhow::Result<CorpusFormat> {
+    name.parse().map_err(usage)
 }
 
-fn convert(dialogues: &[Dialogue], output: Option<&Path>) -> anyhow::Result<()> {
+fn read(inputs: &[PathBuf], format: Option<&str>) -> anyhow::Result<Reading> {
+    let format = format.map(parse_format).transpose()?;
+    match inputs {
+        [only] if only == Path::new("demo") && !only.exists() => {
+            let dialogues = demo::dialogues(1, DEMO_DIALOGUES);
+            Ok(Reading { dialogues, ..Reading::default() })
+        }
+        _ => Ok(read_corpora(inputs, format)?),
+    }
+}
+
+/// Says what was replaced, left out or guessed.
+fn warn(reading: &Reading, terminal: Terminal) {
+    for note in &reading.notes {
+        terminal.say(format_args!("note: {note}"));
+    }
+}
+
+fn things(reading: &Reading) -> &'static str {
+    if reading.is_plain_text() { "texts" } else { "dialogues" }
+}
+
+fn convert(dialogues: &[Dialogue], output: Option<&Path>, to: CorpusFormat) -> anyhow::Result<()> {
     if let Some(path) = output {
-        return Ok(write_dialogues(path, dialogues, CorpusFormat::Jsonl)?);
+        return Ok(write_dialogues(path, dialogues, to)?);
     }
     let mut out = BufWriter::new(io::stdout().lock());
-    write_lines(&mut out, dialogues, CorpusFormat::Jsonl)?;
+    write_lines(&mut out, dialogues, to)?;
     Ok(out.flush()?)
-}
-
-fn describe(input: &Path, s: &Summary) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", input.display())?;
-    let count = number::count;
-    writeln!(out, "  {:14} {:>12}", "dialogues", count(s.dialogues))?;
-    writeln!(out, "  {:14} {:>12}", "turns", count(s.turns))?;
-    for (role, counts) in &s.roles {
-        writeln!(
-            out,
-            "    {:12} {:>12}   {} bytes, {} words",
-            role.name(),
-            count(counts.turns),
-            count(counts.bytes),
-            count(counts.words)
-        )?;
-    }
-    writeln!(out, "  {:14} {:>12}", "bytes", count(s.bytes))?;
-    writeln!(out, "  {:14} {:>12}   {} distinct", "words", count(s.words), count(s.distinct_words))?;
-    for (name, p) in [
-        ("turns/dialogue", &s.turns_per_dialogue),
-        ("bytes/dialogue", &s.bytes_per_dialogue),
-        ("bytes/turn", &s.bytes_per_turn),
-    ] {
-        writeln!(
-            out,
-            "  {name:14} {:>12.1}   min {}, median {}, 90 % {}, 99 % {}, max {}",
-            p.mean, p.min, p.p50, p.p90, p.p99, p.max
-        )?;
-    }
-    if !s.domains.is_empty() {
-        let domains = s.domains.iter().map(|(name, n)| format!("{name} {}", count(*n))).collect::<Vec<_>>();
-        writeln!(out, "  {:14} {}", "domains", domains.join(", "))?;
-    }
-    Ok(())
 }

@@ -21,6 +21,42 @@ fn the_demo_corpus_converts_to_jsonl_and_describes() {
 }
 
 #[test]
+fn a_corpus_is_described_converted_and_split_whatever_form_it_has() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let line = |n: usize| {
+        format!(
+            r#"{{"conversations":[{{"from":"human","value":"hi {n}"}},{{"from":"gpt","value":"hello"}}]}}"#
+        )
+    };
+    fs::write(at("a.json"), format!("[{}]", (0..20).map(line).collect::<Vec<_>>().join(",\n"))).unwrap();
+    let described = stdout(&run(&["data", "describe", &at("a.json")]));
+    for part in ["sharegpt", "50 % of them the assistant's", "user       hi 0", "assistant  hello"] {
+        assert!(described.contains(part), "{part}: {described}");
+    }
+    let converted = run(&["data", "convert", &at("a.json"), "--to", "messages", "--limit", "1"]);
+    assert_done(&converted);
+    let json: serde_json::Value = serde_json::from_str(&stdout(&converted)).unwrap();
+    assert_eq!(json["messages"][1]["role"], "assistant");
+    assert_done(&run(&["data", "split", &at("a.json"), "-o", &at("parts"), "--valid", "0.2"]));
+    let lines =
+        |name: &str| fs::read_to_string(folder.path().join("parts").join(name)).unwrap().lines().count();
+    assert_eq!((lines("train.jsonl"), lines("valid.jsonl")), (16, 4));
+    assert!(!folder.path().join("parts/test.jsonl").exists());
+    assert_fails(
+        &run(&["data", "split", &at("a.json"), "-o", &at("parts")]),
+        1,
+        &["train.jsonl", "there already"],
+    );
+    assert_fails(&run(&["data", "split", &at("a.json"), "-o", &at("b"), "--valid", "1"]), 2, &["--valid 1"]);
+    assert_fails(
+        &run(&["data", "convert", &at("a.json"), "--to", "sgd", "-o", &at("x")]),
+        1,
+        &["sgd", "jsonl"],
+    );
+}
+
+#[test]
 fn bad_corpora_are_named_with_line_and_advice() {
     let folder = folder();
     let refused = |name: &str, content: &[u8], words: &[&str]| {

@@ -16,12 +16,7 @@ use crate::{Dialogue, Form, TextError, Turn};
 /// `Jsonl`, `Messages` and `Texts` are lines of JSON, `Text` a script of `user:` and `assistant:`, or the documents one
 /// after another. The other formats are read only.
 pub fn write_dialogues(path: &Path, dialogues: &[Dialogue], format: CorpusFormat) -> Result<(), TextError> {
-    if !WRITTEN.contains(&format) {
-        return Err(TextError::UnknownFormat {
-            got: format!("{} (for writing)", format.name()),
-            expected: WRITTEN.map(CorpusFormat::name).join(", "),
-        });
-    }
+    let format = format.writable()?;
     let failed = |e| TextError::io("write", path, e);
     let mut out = Replacement::create(path).map_err(|e| TextError::io("create", path, e))?;
     match path.extension().and_then(|extension| extension.to_str()) {
@@ -39,6 +34,19 @@ pub fn write_dialogues(path: &Path, dialogues: &[Dialogue], format: CorpusFormat
         _ => write_lines(&mut out, dialogues, format).map_err(failed)?,
     }
     out.finish().map_err(failed)
+}
+
+impl CorpusFormat {
+    /// The format itself, if it is one that is written.
+    pub fn writable(self) -> Result<Self, TextError> {
+        if WRITTEN.contains(&self) {
+            return Ok(self);
+        }
+        Err(TextError::UnknownFormat {
+            got: format!("{} (for writing)", self.name()),
+            expected: WRITTEN.map(Self::name).join(", "),
+        })
+    }
 }
 
 /// The formats that are written.

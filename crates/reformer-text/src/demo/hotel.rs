@@ -1,6 +1,7 @@
 //! Finding a hotel and booking a room.
 
 use super::scene::{Booking, Scene};
+use super::wish::{Attribute, narrow};
 use super::world::{DAYS, HOTELS, Hotel, priced};
 
 pub(super) fn play(scene: &mut Scene) {
@@ -12,45 +13,108 @@ pub(super) fn play(scene: &mut Scene) {
     book(scene, place);
 }
 
+/// The columns that a hotel is looked for by.
+const ATTRIBUTES: [Attribute<Hotel>; 4] = [
+    Attribute {
+        value: |place| place.area.to_owned(),
+        one: |place| format!("one in the {}", place.area),
+        question: &["Which area would you like?", "In which part of town would you like to stay?"],
+        choice: &["In the {value}, please.", "The {value}, please.", "The one in the {value}."],
+    },
+    Attribute {
+        value: |place| place.price.to_owned(),
+        one: |place| format!("{} one", priced(place.price)),
+        question: &["What price range would you like?", "Should it be cheap, moderate or expensive?"],
+        choice: &["The {value} one, please.", "The {value} hotel.", "{value}, please."],
+    },
+    Attribute {
+        value: |place| place.stars.to_string(),
+        one: |place| format!("one with {} stars", place.stars),
+        question: &["How many stars should it have?"],
+        choice: &["{value} stars, please.", "The one with {value} stars.", "It should have {value} stars."],
+    },
+    Attribute {
+        value: |place| if place.parking { "with parking" } else { "without parking" }.to_owned(),
+        one: |place| format!("one {}", if place.parking { "with parking" } else { "without parking" }),
+        question: &["Do you need parking?"],
+        choice: &["One {value}, please.", "The one {value}, please."],
+    },
+];
+const AREA: usize = 0;
+const PRICE: usize = 1;
+const STARS: usize = 2;
+const PARKING: usize = 3;
+
+/// How people ask for a hotel, by the columns that they name.
+const WISHES: [(&[usize], &[&str]); 8] = [
+    (
+        &[PRICE, AREA],
+        &[
+            "I need {priced} hotel in the {area}.",
+            "I am looking for {priced} hotel in the {area}.",
+            "Can you find me a place to stay in the {area}? It should be {price}.",
+            "Where can I sleep in the {area}? I want something {price}.",
+            "My wife and I are looking for {priced} hotel in the {area}.",
+        ],
+    ),
+    (
+        &[AREA],
+        &[
+            "I need a hotel in the {area}.",
+            "I am looking for a place to stay in the {area}.",
+            "Which hotels are in the {area}?",
+            "We want to spend some nights in the {area}.",
+            "Please help me find a room in the {area}.",
+        ],
+    ),
+    (
+        &[PRICE],
+        &[
+            "I need {priced} hotel.",
+            "I am looking for {priced} hotel.",
+            "Can you recommend {priced} place to stay?",
+        ],
+    ),
+    (
+        &[STARS, AREA],
+        &[
+            "I am looking for a hotel with {stars} stars in the {area}.",
+            "Is there a {stars} star hotel in the {area}?",
+        ],
+    ),
+    (
+        &[PARKING, AREA],
+        &["I need a hotel {parking} in the {area}.", "Is there a hotel in the {area} {parking}?"],
+    ),
+    (&[PRICE, PARKING], &["I need {priced} hotel {parking}.", "I am looking for {priced} hotel {parking}."]),
+    (&[STARS], &["I am looking for a {stars} star hotel.", "I need a hotel with {stars} stars."]),
+    (&[], &["I need a hotel.", "I need a room.", "Where can we stay?", "Can you recommend a hotel?"]),
+];
+
 fn find(scene: &mut Scene, place: &Hotel) {
     let stars = place.stars.to_string();
+    let word = scene.price_word(place.price);
     let slots = [
         ("area", place.area),
         ("price", if place.price == "moderate" { "moderately priced" } else { place.price }),
-        ("priced", priced(place.price)),
+        ("priced", word),
         ("stars", stars.as_str()),
+        ("parking", if place.parking { "with parking" } else { "without parking" }),
         ("name", place.name),
     ];
-    if scene.draw.chance(55) {
-        scene.user(
-            &[
-                "I need {priced} hotel in the {area}.",
-                "I am looking for {priced} hotel in the {area}.",
-                "Can you find me a place to stay in the {area}? It should be {price}.",
-                "Where can I sleep in the {area}? I want something {price}.",
-                "My wife and I are looking for {priced} hotel in the {area}.",
-            ],
-            &slots,
-        );
+    if scene.draw.chance(92) {
+        let at = scene.draw.below(WISHES.len()).min(scene.draw.below(WISHES.len()));
+        let (named, phrases) = WISHES[at];
+        scene.user(phrases, &slots);
+        narrow(scene, &HOTELS, place, &ATTRIBUTES, &mut named.to_vec());
     } else {
         scene.user(
-            &[
-                "I need a hotel in the {area}.",
-                "I am looking for a place to stay in the {area}.",
-                "Which hotels are in the {area}?",
-                "We want to spend some nights in the {area}.",
-                "Please help me find a room in the {area}.",
-            ],
+            &["Can you tell me about {name}?", "I am looking for {name}.", "I want to stay at {name}."],
             &slots,
         );
-        let prices: Vec<&str> =
-            HOTELS.iter().filter(|other| other.area == place.area).map(|other| priced(other.price)).collect();
-        scene.answer(
-            &["In the {area} I have {one} hotel and {two} hotel. Which would you like?"],
-            &[("area", place.area), ("one", prices[0]), ("two", prices[1])],
-        );
-        scene.user(&["The {price} one, please.", "The {price} hotel."], &slots);
     }
+    let slots =
+        [("area", place.area), ("priced", priced(place.price)), ("stars", &stars), ("name", place.name)];
     scene.answer(
         &[
             "{name} is {priced} hotel in the {area} with {stars} stars. Would you like to book a room?",
@@ -61,10 +125,26 @@ fn find(scene: &mut Scene, place: &Hotel) {
 }
 
 fn ask(scene: &mut Scene, place: &Hotel) {
-    let slots = [("name", place.name), ("phone", place.phone), ("address", place.address)];
-    match scene.draw.below(4) {
-        0 | 1 => {
-            scene.user(&["Does it have parking?", "Is there parking?", "Can we park our car there?"], &[]);
+    let stars = place.stars.to_string();
+    let slots = [
+        ("name", place.name),
+        ("phone", place.phone),
+        ("address", place.address),
+        ("stars", stars.as_str()),
+        ("area", place.area),
+        ("priced", priced(place.price)),
+    ];
+    match scene.draw.below(10) {
+        0..=3 => {
+            scene.user(
+                &[
+                    "Does it have parking?",
+                    "Is there parking?",
+                    "Can we park our car there?",
+                    "Does {name} have parking?",
+                ],
+                &slots,
+            );
             let phrase = if place.parking {
                 "Yes, {name} has free parking. Shall I book a room?"
             } else {
@@ -72,14 +152,22 @@ fn ask(scene: &mut Scene, place: &Hotel) {
             };
             scene.answer(&[phrase], &slots);
         }
-        2 => {
+        4 | 5 => {
             scene.user(&["What is the phone number?", "Can I have the phone number of the hotel?"], &[]);
             scene.answer(&["The phone number of {name} is {phone}. Would you like to book a room?"], &slots);
         }
-        _ => {
+        6 | 7 => {
             scene
                 .user(&["What is the address?", "Where exactly is it?", "What street is the hotel on?"], &[]);
             scene.answer(&["The address of {name} is {address}. Would you like to book a room?"], &slots);
+        }
+        8 => {
+            scene.user(&["How many stars does it have?", "How many stars has the hotel?"], &[]);
+            scene.answer(&["{name} has {stars} stars. Would you like to book a room?"], &slots);
+        }
+        _ => {
+            scene.user(&["Is it expensive?", "What is the price range?", "How expensive is the hotel?"], &[]);
+            scene.answer(&["{name} is {priced} hotel. Would you like to book a room?"], &slots);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A dialogue in the making: its turns so far, and what was settled in them.
 
 use super::draw::Draw;
+use super::world::PRICES;
 use crate::{Role, Turn};
 
 /// Something booked, which later turns may ask about.
@@ -71,6 +72,13 @@ impl Scene {
         let phrase: &&str = self.draw.pick(phrases);
         let text = fill(phrase, slots);
         self.turns.push(Turn::new(Role::Assistant, text));
+    }
+
+    /// A word that people have for a price, with its article.
+    pub(super) fn price_word(&mut self, price: &str) -> &'static str {
+        let words = PRICES.iter().find(|(name, _)| *name == price).map_or(PRICES[0].1, |(_, words)| *words);
+        let word: &&str = self.draw.pick(words);
+        word
     }
 
     pub(super) fn booking(&self, kind: &str) -> Option<&Booking> {

@@ -106,9 +106,12 @@ pub(super) const CARS: [&str; 5] = ["Skoda", "Toyota", "Ford", "Volvo", "Honda"]
 
 /// `a cheap`, `an expensive`, `a moderately priced`.
 pub(super) fn priced(price: &str) -> &'static str {
-    match price {
-        "cheap" => "a cheap",
-        "expensive" => "an expensive",
-        _ => "a moderately priced",
-    }
+    PRICES.iter().find(|(name, _)| *name == price).map_or("a", |(_, words)| words[0])
 }
+
+/// The words that people have for a price, each with its article; the first is the assistant's own.
+pub(super) const PRICES: [(&str, &[&str]); 3] = [
+    ("cheap", &["a cheap", "a cheap", "a cheap", "a cheap", "an inexpensive", "an affordable"]),
+    ("moderate", &["a moderately priced", "a moderately priced", "a moderately priced", "a mid-priced"]),
+    ("expensive", &["an expensive", "an expensive", "an expensive", "a fancy"]),
+];
