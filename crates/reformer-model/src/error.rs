@@ -123,6 +123,9 @@ pub enum ModelError {
         /// What the reader said.
         reason: String,
     },
+    /// Somebody asked to stop while a prompt was read.
+    #[error("stopped while the prompt was read")]
+    Stopped,
     /// A decode state's file cannot be used.
     #[error("{}: not a decode state of this model: {reason}; read the prompt again and save a new one", path.display())]
     State {

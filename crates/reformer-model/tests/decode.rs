@@ -1,6 +1,7 @@
 //! Decoding: steps against the forward pass, many sequences against one, truncation, forks, files, limits.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
 use reformer_lsh::{BucketCount, Rotations};
@@ -299,13 +300,89 @@ fn a_saved_state_continues_as_if_it_had_never_been_put_away() {
             if len > 0 {
                 model.prefill(&cpu, &mut state, &ids(len, 1)).unwrap();
             }
-            state.save(&path, &model).unwrap();
-            let mut back = DecodeState::load(&path, &model).unwrap();
+            let logits = (len > 1).then(|| vec![0.5; model.config().vocab_size]);
+            state.save(&path, &model, logits.as_deref()).unwrap();
+            let (mut back, after) = DecodeState::load(&path, &model).unwrap();
+            assert_eq!(after, logits);
             assert_eq!((back.ids(), back.options()), (state.ids(), &options));
             for id in 0..4 {
                 let expected = model.step(&cpu, &mut state, id).unwrap();
                 assert_eq!(model.step(&cpu, &mut back, id).unwrap(), expected, "{options:?} {len}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_state_file_whose_metadata_or_types_were_changed_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prompt.state");
+    let (own, cpu) = (model(fields()), Cpu::single());
+    let mut state = own.decode_state();
+    own.prefill(&cpu, &mut state, &ids(50, 1)).unwrap();
+    state.save(&path, &own, None).unwrap();
+    let good = std::fs::read(&path).unwrap();
+    let header = |bytes: &[u8]| u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize + 8;
+    let text = String::from_utf8(good[8..header(&good)].to_vec()).unwrap();
+    let layer = (0..9).find(|l| text.contains(&format!("layers.{l}.buckets"))).unwrap();
+    // Each of the same length, so that the offsets of the tensors stay right.
+    for (from, to) in [
+        (format!("\"layers.{layer}.lowered\":\"0\""), format!("\"layers.{layer}.lowered\":\"x\"")),
+        (format!("\"layers.{layer}.lowered\":\"0\""), format!("\"layers.{layer}.lowered\":\"1\"")),
+        ("\"undo\":\"1024\"".into(), "\"undo\":\"1023\"".into()),
+        ("\"dtype\":\"U32\"".into(), "\"dtype\":\"F32\"".into()),
+        ("\"dtype\":\"F32\"".into(), "\"dtype\":\"I32\"".into()),
+    ] {
+        assert!(text.contains(&from), "no {from} in {text}");
+        let mut bytes = good[..8].to_vec();
+        bytes.extend(text.replacen(&from, &to, 1).bytes());
+        bytes.extend(&good[header(&good)..]);
+        std::fs::write(&path, &bytes).unwrap();
+        let refusal = DecodeState::load(&path, &own).unwrap_err().to_string();
+        assert!(refusal.contains("prompt.state") && refusal.contains("checksum"), "{to}: {refusal}");
+    }
+}
+
+#[test]
+fn a_state_file_that_is_changed_anywhere_is_refused_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prompt.state");
+    let (own, cpu) = (model(fields()), Cpu::single());
+    let mut state = own.decode_state();
+    own.prefill(&cpu, &mut state, &ids(50, 1)).unwrap();
+    state.save(&path, &own, Some(&vec![0.25; own.config().vocab_size])).unwrap();
+    let good = std::fs::read(&path).unwrap();
+    // A mutation fuzzer with a fixed seed: bytes changed, pieces cut out, doubled or put at the end.
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut draw = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random as usize % below.max(1)
+    };
+    for round in 0..300 {
+        let mut bytes = good.clone();
+        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize + 8;
+        let at = if round % 2 == 0 { draw(header) } else { draw(bytes.len()) };
+        let piece = 1 + draw(40.min(bytes.len() - at));
+        match draw(5) {
+            0 => bytes[at] ^= 1 << draw(8),
+            1 => bytes[at] = b'0' + draw(10) as u8,
+            2 => drop(bytes.drain(at..at + piece)),
+            3 => bytes.truncate(at),
+            _ => {
+                let twice = bytes[at..at + piece].to_vec();
+                bytes.splice(at..at, twice);
+            }
+        }
+        if bytes == good {
+            continue;
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        let refusal = DecodeState::load(&path, &own).map(|(state, _)| state.ids().len());
+        match refusal {
+            Err(error) => assert!(error.to_string().contains("prompt.state"), "{error}"),
+            Ok(len) => panic!("round {round}: a state of {len} tokens was read from a changed file"),
         }
     }
 }
@@ -317,7 +394,7 @@ fn a_state_file_of_another_model_or_a_damaged_one_is_refused() {
     let (own, cpu) = (model(fields()), Cpu::single());
     let mut state = own.decode_state();
     own.prefill(&cpu, &mut state, &ids(50, 1)).unwrap();
-    state.save(&path, &own).unwrap();
+    state.save(&path, &own, None).unwrap();
     let refuse = |model: &Model| DecodeState::load(&path, model).unwrap_err().to_string();
 
     let mut trained = own.clone();
@@ -326,7 +403,7 @@ fn a_state_file_of_another_model_or_a_damaged_one_is_refused() {
     let other = model(Fields { num_hashes: 3, ..fields() });
     assert!(refuse(&other).contains("another model's config"), "{}", refuse(&other));
     assert!(other.step(&cpu, &mut state.clone(), 1).unwrap_err().to_string().contains("another model"));
-    assert!(state.save(&folder.path().join("b"), &other).is_err());
+    assert!(state.save(&folder.path().join("b"), &other, None).is_err());
 
     let mut bytes = std::fs::read(&path).unwrap();
     let last = bytes.len() - 3;
@@ -396,4 +473,19 @@ fn a_read_that_fails_in_the_middle_leaves_the_state_as_it_was() {
         let read = |state: &mut DecodeState| model.prefill(&cpu, state, &ids(6, 3)).unwrap();
         assert_eq!(read(&mut state), read(&mut untouched), "after {tokens} tokens");
     }
+}
+
+#[test]
+fn a_prompt_that_is_to_stop_leaves_the_state_as_it_was() {
+    let (model, cpu) = (model(fields()), Cpu::single());
+    let stop = AtomicBool::new(true);
+    let stopping = Decoder::new(&model).with_stop(Some(&stop));
+    let mut state = model.decode_state();
+    let fault = stopping.prefill(&cpu, &mut state, &ids(40, 1)).unwrap_err();
+    assert!(matches!(fault, ModelError::Stopped) && state.is_empty(), "{fault}");
+    model.prefill(&cpu, &mut state, &ids(40, 1)).unwrap();
+    let mut kept = state.clone();
+    assert!(stopping.prefill(&cpu, &mut state, &ids(20, 2)).is_err());
+    let expected = model.step(&cpu, &mut kept, 3).unwrap();
+    assert_eq!(model.step(&cpu, &mut state, 3).unwrap(), expected);
 }

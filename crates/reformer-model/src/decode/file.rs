@@ -4,11 +4,14 @@
 //! tensors     ids                   [len]
 //!             layers.N.keys_values  [positions, heads, 2·head_dim]
 //!             layers.N.buckets      [heads, len, rounds]
+//!             logits                [vocab_size], those after the last token, if they were given
 //! metadata    format, version, storage, attention, undo, layers.N.{first, lowered},
 //!             config, parameters, contents (digests)
 //! ```
 //! A state belongs to the parameters that made it: a file of another model, or of this one trained further, is refused,
-//! as is a damaged one. Digests are 64 bits against mistakes, not against malice.
+//! as is a damaged one: the digest of the contents is over every tensor's name, type, shape and bytes, and over all other
+//! metadata. Digests are 64 bits against mistakes, not against malice; what a file says is checked against the model all
+//! the same, so that a file made by hand is an error and not a wrong text.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -26,7 +29,7 @@ use crate::hf;
 use crate::model::Model;
 
 const FORMAT: &str = "reformer decode state";
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// A tensor to write.
 struct Tensor {
@@ -59,6 +62,10 @@ fn words(numbers: &[u32]) -> Vec<u8> {
 
 fn numbers(bytes: &[u8]) -> Vec<u32> {
     bytes.as_chunks().0.iter().map(|&b| u32::from_le_bytes(b)).collect()
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
 }
 
 /// A running digest of bytes.
@@ -113,8 +120,9 @@ fn attention_name(attention: Option<Kind>) -> &'static str {
 }
 
 impl DecodeState {
-    /// Writes the state of a sequence that `model` has read: whole, or not at all.
-    pub fn save(&self, path: &Path, model: &Model) -> Result<()> {
+    /// Writes the state of a sequence that `model` has read, and the logits after it if they are at hand: whole, or not at
+    /// all.
+    pub fn save(&self, path: &Path, model: &Model, logits: Option<&[f32]>) -> Result<()> {
         self.check(model.config())?;
         let mut tensors = vec![(
             "ids".to_owned(),
@@ -130,10 +138,7 @@ impl DecodeState {
             ("attention".to_owned(), attention_name(self.options.attention).to_owned()),
             ("undo".to_owned(), self.options.undo.to_string()),
         ]);
-        let dtype = match self.options.storage {
-            Precision::F32 => Dtype::F32,
-            Precision::Bf16 => Dtype::BF16,
-        };
+        let dtype = dtype_of(self.options.storage);
         for (l, layer) in self.layers.iter().enumerate() {
             let (first, rows) = (layer.key_values.first_kept(), &layer.key_values);
             about.insert(format!("layers.{l}.first"), first.to_string());
@@ -147,7 +152,14 @@ impl DecodeState {
                 tensors.push((format!("layers.{l}.buckets"), Tensor { dtype: Dtype::U32, shape, bytes }));
             }
         }
-        let contents = contents(tensors.iter().map(|(name, tensor)| (&**name, &*tensor.bytes)));
+        if let Some(logits) = logits {
+            let bytes = logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
+            tensors
+                .push(("logits".to_owned(), Tensor { dtype: Dtype::F32, shape: vec![logits.len()], bytes }));
+        }
+        let parts =
+            tensors.iter().map(|(name, t)| Part { name, dtype: t.dtype, shape: &t.shape, bytes: &t.bytes });
+        let contents = contents(&about, parts);
         about.insert("contents".to_owned(), contents);
         let bytes = safetensors::serialize(tensors, Some(about)).map_err(|e| fault(path, e.to_string()))?;
         // Beside the target, then renamed: a full disk leaves the old state.
@@ -155,7 +167,7 @@ impl DecodeState {
     }
 
     /// Reads what [`DecodeState::save`] wrote for this very model.
-    pub fn load(path: &Path, model: &Model) -> Result<Self> {
+    pub fn load(path: &Path, model: &Model) -> Result<(Self, Option<Vec<f32>>)> {
         let unreadable = |e| ModelError::io(path, "read", e);
         // A device may have no end.
         if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -188,13 +200,32 @@ impl DecodeState {
         // Before anything is built of it: a flipped bit in keys or values would decode to fluent nonsense.
         let mut names = file.names();
         names.sort_unstable();
-        let all = names.iter().filter_map(|name| Some((*name, file.tensor(name).ok()?.data())));
-        if said("contents") != contents(all) {
+        let views: Vec<_> = names.iter().filter_map(|name| Some((*name, file.tensor(name).ok()?))).collect();
+        let parts = views.iter().map(|(name, view)| Part {
+            name,
+            dtype: view.dtype(),
+            shape: view.shape(),
+            bytes: view.data(),
+        });
+        if said("contents") != contents(about, parts) {
             return Err(fault(path, "its contents are damaged: the checksum is another".into()));
         }
         let missing = |what: &str| fault(path, format!("it has no {what}"));
-        let tensor = |name: String| file.tensor(&name).map_err(|_| missing(&name));
-        let number = |key: &str| said(key).parse::<usize>().map_err(|_| missing(key));
+        // Bytes of another type may have the right length, and a shape that is not the model's too.
+        let tensor = |name: String, dtype: Dtype, shape: &[usize]| {
+            let view = file.tensor(&name).map_err(|_| missing(&name))?;
+            if (view.dtype(), view.shape()) == (dtype, shape) {
+                return Ok(view.data());
+            }
+            let (got, has) = (view.dtype(), view.shape());
+            Err(fault(path, format!("{name} is {got} {has:?}, expected {dtype} {shape:?}")))
+        };
+        let number = |key: &str| {
+            let number = about.get(key).ok_or_else(|| missing(key))?;
+            number
+                .parse::<usize>()
+                .map_err(|_| fault(path, format!("{key} is {number:?}, expected a number")))
+        };
 
         let storage = said("storage").parse::<Precision>();
         let storage = storage.map_err(|unknown| fault(path, format!("its storage: {unknown}")))?;
@@ -203,23 +234,34 @@ impl DecodeState {
             "full" => Some(Kind::Full),
             other => return Err(fault(path, format!("its attention is {other:?}"))),
         };
+        let named = |e: ModelError| fault(path, e.to_string());
         let mut state = Self::new(model, DecodeOptions { storage, attention, undo: number("undo")? });
-        state.ids = numbers(tensor("ids".into())?.data());
-        let len = state.len();
+        let config = model.config();
+        let len = file.tensor("ids").map_err(|_| missing("ids"))?.shape().iter().product::<usize>();
+        state.ids = numbers(tensor("ids".into(), Dtype::U32, &[len])?);
+        if let Some(id) = state.ids.iter().find(|id| **id as usize >= config.vocab_size) {
+            return Err(fault(path, format!("token {id} is none of the model's {}", config.vocab_size)));
+        }
+        let kept_as = dtype_of(storage);
         for (l, layer) in state.layers.iter_mut().enumerate() {
-            let shape = (layer.key_values.heads(), layer.key_values.head_dim());
+            let (heads, dim) = (layer.key_values.heads(), layer.key_values.head_dim());
             let first = number(&format!("layers.{l}.first"))?;
-            let rows = tensor(format!("layers.{l}.keys_values"))?;
-            layer.key_values = KeyValues::from_bytes(shape, storage, (first, len), rows.data())?;
+            if first > len {
+                return Err(fault(path, format!("layers.{l}.first is {first}, beyond the {len} tokens")));
+            }
+            let rows = tensor(format!("layers.{l}.keys_values"), kept_as, &[len - first, heads, 2 * dim])?;
+            layer.key_values = KeyValues::from_bytes((heads, dim), storage, (first, len), rows)
+                .map_err(|e| named(e.into()))?;
+            layer.lowered = match number(&format!("layers.{l}.lowered"))? {
+                0 => false,
+                1 if !layer.tables.is_empty() => true,
+                other => return Err(fault(path, format!("layers.{l}.lowered is {other}"))),
+            };
             if layer.tables.is_empty() {
                 continue;
             }
-            layer.lowered = number(&format!("layers.{l}.lowered"))? == 1;
-            let ids = numbers(tensor(format!("layers.{l}.buckets"))?.data());
-            let (heads, config) = (layer.tables.len(), model.config());
-            if ids.len() != heads * len * config.num_hashes {
-                return Err(fault(path, format!("layer {l} has {} bucket ids", ids.len())));
-            }
+            let shape = [layer.tables.len(), len, config.num_hashes];
+            let ids = numbers(tensor(format!("layers.{l}.buckets"), Dtype::U32, &shape)?);
             if len == 0 {
                 continue;
             }
@@ -228,22 +270,49 @@ impl DecodeState {
             for (table, ids) in layer.tables.iter_mut().zip(ids.chunks(len * config.num_hashes)) {
                 let mut fresh = BucketTable::new(config.num_hashes, buckets);
                 for ids in ids.chunks(config.num_hashes) {
-                    fresh.push(ids)?;
+                    fresh.push(ids).map_err(|e| named(e.into()))?;
                 }
                 *table = Arc::new(fresh);
             }
         }
-        Ok(state)
+        state.check(config).map_err(named)?;
+        let logits = match file.tensor("logits") {
+            Ok(_) => Some(floats(tensor("logits".into(), Dtype::F32, &[config.vocab_size])?)),
+            Err(_) => None,
+        };
+        Ok((state, logits))
     }
 }
 
-/// A digest of tensors by name.
-fn contents<'t>(tensors: impl Iterator<Item = (&'t str, &'t [u8])>) -> String {
-    let mut all: Vec<_> = tensors.collect();
-    // Sorted, because safetensors keeps an order of its own.
-    all.sort_unstable_by_key(|(name, _)| *name);
-    let digest = |d: Digest, (name, bytes): &(&str, &[u8])| d.take(name.as_bytes()).take(bytes);
-    all.iter().fold(Digest::new(), digest).text()
+/// How keys and values are written.
+fn dtype_of(storage: Precision) -> Dtype {
+    match storage {
+        Precision::F32 => Dtype::F32,
+        Precision::Bf16 => Dtype::BF16,
+    }
+}
+
+/// What of a tensor the digest is over.
+struct Part<'t> {
+    name: &'t str,
+    dtype: Dtype,
+    shape: &'t [usize],
+    bytes: &'t [u8],
+}
+
+/// A digest of all metadata but itself, and of the tensors, in the order of their names.
+fn contents<'t>(about: &HashMap<String, String>, parts: impl Iterator<Item = Part<'t>>) -> String {
+    let mut said: Vec<_> = about.iter().filter(|(key, _)| *key != "contents").collect();
+    said.sort_unstable();
+    let digest =
+        said.iter().fold(Digest::new(), |d, (key, value)| d.take(key.as_bytes()).take(value.as_bytes()));
+    let mut parts: Vec<_> = parts.collect();
+    parts.sort_unstable_by_key(|part| part.name);
+    let digest = parts.iter().fold(digest, |d, part| {
+        let shape = part.shape.iter().fold(d.take(part.name.as_bytes()), |d, &n| d.mix(n as u64));
+        shape.take(format!("{:?}", part.dtype).as_bytes()).take(part.bytes)
+    });
+    digest.text()
 }
 
 fn fault(path: &Path, reason: String) -> ModelError {

@@ -12,6 +12,7 @@
 //! ([`reformer_tensor::few_rows`]), and nothing else looks beyond its row.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use reformer_lsh::Rotations;
 use reformer_reversible::Streams;
@@ -41,6 +42,7 @@ pub struct Decoder<'m> {
     /// Per LSH layer, per head.
     rotations: Option<Arc<Vec<Vec<Rotations>>>>,
     options: DecodeOptions,
+    stop: Option<&'m AtomicBool>,
 }
 
 /// New tokens of one sequence.
@@ -52,7 +54,7 @@ struct NewTokens<'s> {
 impl<'m> Decoder<'m> {
     /// Decodes with the model's weights as they are.
     pub fn new(model: &'m Model) -> Self {
-        Self { model, packed: None, rotations: None, options: DecodeOptions::default() }
+        Self { model, packed: None, rotations: None, options: DecodeOptions::default(), stop: None }
     }
 
     /// Decodes with what [`Model::pack_bf16`] returned for this model, if anything.
@@ -66,6 +68,14 @@ impl<'m> Decoder<'m> {
     #[must_use]
     pub fn with_options(mut self, options: DecodeOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Gives up reading a prompt, between two sublayers, with [`ModelError::Stopped`] once `stop` is raised; the state is
+    /// as it was before the piece.
+    #[must_use]
+    pub fn with_stop(mut self, stop: Option<&'m AtomicBool>) -> Self {
+        self.stop = stop;
         self
     }
 
@@ -234,7 +244,8 @@ impl<'m> Decoder<'m> {
         let run = Run::of_ids(layers.clone(), ids, 1, ids.len(), None);
         let mut streams = run.embed(parameters, cpu);
         for (block, layer) in run.blocks(parameters).zip(&mut state.layers) {
-            block.step(cpu, &mut streams, &mut Reading::Prompt { state: layer, len: ids.len() })?;
+            let mut reading = Reading::Prompt { state: layer, len: ids.len(), stop: self.stop };
+            block.step(cpu, &mut streams, &mut reading)?;
         }
         Ok(streams)
     }
@@ -264,7 +275,10 @@ impl<'m> Decoder<'m> {
                 state: &mut state.layers[layer],
             });
             let block = layers.block(parameters, layer, shape);
-            block.step(cpu, &mut streams, &mut Reading::Steps { sequences: sequences.collect(), rows })?;
+            // Steps of one token each are over before anybody could ask.
+            let stop = self.stop.filter(|_| !single);
+            let mut reading = Reading::Steps { sequences: sequences.collect(), rows, stop };
+            block.step(cpu, &mut streams, &mut reading)?;
         }
         Ok(streams)
     }

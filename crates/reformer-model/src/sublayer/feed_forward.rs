@@ -251,6 +251,7 @@ impl Stepwise<Cpu, Reading<'_>> for FeedForward<'_> {
         reading: &mut Reading<'_>,
         y: &mut Matrix,
     ) -> Result<(), ModelError> {
+        reading.go_on()?;
         // A prompt goes through the products of many rows, as in training. Single rows would each pay for packing the
         // weights.
         let rows = match reading {

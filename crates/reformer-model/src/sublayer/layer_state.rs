@@ -7,12 +7,13 @@
 //! | LSH | all keys and values, and per head a table from bucket to positions |
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use reformer_attention::{Attention, BucketTable, KeyValues};
 use reformer_tensor::Precision;
 
 use crate::config::{Config, Kind};
-use crate::error::Result;
+use crate::error::{ModelError, Result};
 use crate::packed::Rows;
 
 /// What one layer remembers.
@@ -30,9 +31,18 @@ pub(crate) struct LayerState {
 /// New rows that all sequences of a call are about to read.
 pub(crate) enum Reading<'s> {
     /// The first `len` rows are a whole prompt of one sequence whose state is empty; the rest is padding.
-    Prompt { state: &'s mut LayerState, len: usize },
+    Prompt { state: &'s mut LayerState, len: usize, stop: Option<&'s AtomicBool> },
     /// Each sequence's new rows, one sequence after another.
-    Steps { sequences: Vec<NewRows<'s>>, rows: Rows },
+    Steps { sequences: Vec<NewRows<'s>>, rows: Rows, stop: Option<&'s AtomicBool> },
+}
+
+impl Reading<'_> {
+    /// An error once somebody has asked to stop: each sublayer looks before it begins, since a piece of a prompt goes
+    /// through all of them for seconds.
+    pub(crate) fn go_on(&self) -> Result<()> {
+        let (Self::Prompt { stop, .. } | Self::Steps { stop, .. }) = self;
+        if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) { Err(ModelError::Stopped) } else { Ok(()) }
+    }
 }
 
 /// One sequence's new rows.

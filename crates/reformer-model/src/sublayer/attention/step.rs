@@ -28,9 +28,10 @@ use crate::sublayer::layer_state::{LayerState, NewRows, Reading};
 
 impl Stepwise<Cpu, Reading<'_>> for AttentionLayer<'_> {
     fn step(&self, cpu: &Cpu, x: &Matrix, reading: &mut Reading<'_>, y: &mut Matrix) -> Result<()> {
+        reading.go_on()?;
         match reading {
-            Reading::Prompt { state, len } => self.read_prompt(cpu, x, state, *len, y),
-            Reading::Steps { sequences, rows } => self.read_steps(cpu, x, sequences, *rows, y),
+            Reading::Prompt { state, len, .. } => self.read_prompt(cpu, x, state, *len, y),
+            Reading::Steps { sequences, rows, .. } => self.read_steps(cpu, x, sequences, *rows, y),
         }
     }
 }
