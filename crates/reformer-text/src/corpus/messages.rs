@@ -64,6 +64,23 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Dialogue>, TextError>
     })
 }
 
+/// The turns of one conversation: an object with `messages`, or their array alone, on one line or on many, as chat tools
+/// and APIs write it. The error says what is wrong and where, without a file's name.
+pub fn parse_messages(json: &str) -> Result<Vec<Turn>, String> {
+    #[derive(Deserialize)]
+    struct Saved {
+        messages: Vec<Message>,
+    }
+    let json = json.strip_prefix('\u{feff}').unwrap_or(json);
+    let messages = if json.trim_start().starts_with('[') {
+        serde_json::from_str::<Vec<Message>>(json)
+    } else {
+        serde_json::from_str::<Saved>(json).map(|saved| saved.messages)
+    };
+    let messages = messages.map_err(|error| error.to_string())?;
+    messages.into_iter().enumerate().map(|(index, message)| turn_of(index + 1, message)).collect()
+}
+
 fn turn_of(number: usize, message: Message) -> Result<Turn, String> {
     let role = match message.role.to_ascii_lowercase().as_str() {
         "system" | "developer" => Role::System,

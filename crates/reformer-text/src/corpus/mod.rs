@@ -43,6 +43,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use encoding::utf8;
+pub use messages::parse_messages;
 pub use split::Split;
 pub use write::{write_dialogues, write_lines};
 

@@ -108,7 +108,7 @@ impl Tokenizer {
             kind: Kind::HuggingFace(Box::new(inner)),
             marks,
             end,
-            pad: pad.unwrap_or(0),
+            pad,
             form: if complete { Form::Marks } else { Form::Course },
             template: complete.then(ChatTemplate::marks),
             config,
@@ -204,7 +204,7 @@ impl Tokenizer {
                 Kind::HuggingFace(_) => json!("PreTrainedTokenizerFast"),
             },
         );
-        for (key, id) in [("pad_token", Some(self.pad)), ("eos_token", self.end)] {
+        for (key, id) in [("pad_token", self.pad), ("eos_token", self.end)] {
             if let Some(name) = id.and_then(|id| self.special_name(id)) {
                 default(key, json!(name));
             }

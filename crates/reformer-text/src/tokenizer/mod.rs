@@ -45,7 +45,7 @@ pub struct Tokenizer {
     kind: Kind,
     marks: BTreeMap<Role, u32>,
     end: Option<u32>,
-    pad: u32,
+    pad: Option<u32>,
     form: Form,
     template: Option<ChatTemplate>,
     /// `tokenizer_config.json` as loaded; keys of others survive a round trip.
@@ -65,7 +65,7 @@ impl Tokenizer {
             kind: Kind::Bytes,
             marks: bytes::MARKS.into_iter().collect(),
             end: Some(bytes::END_ID),
-            pad: bytes::PAD_ID,
+            pad: Some(bytes::PAD_ID),
             form: Form::Marks,
             template: Some(ChatTemplate::marks()),
             config: serde_json::Map::new(),
@@ -177,6 +177,11 @@ impl Tokenizer {
 
     /// The token that fills rows up; 0 where a foreign tokenizer names none.
     pub fn pad_token(&self) -> u32 {
+        self.pad.unwrap_or(0)
+    }
+
+    /// The token that the tokenizer itself names as padding.
+    pub fn padding(&self) -> Option<u32> {
         self.pad
     }
 
