@@ -11,10 +11,12 @@ use std::ops::ControlFlow;
 use reformer_text::{Form, Role, Turn};
 use serde::Serialize;
 
+use crate::chain::Chain;
 use crate::conversation::Conversation;
 use crate::decode::{Cache, ContextPolicy, Generator, Request};
+use crate::emitter::Lead;
 use crate::error::{GenerateError, Result};
-use crate::sampler::{Chain, Sampling};
+use crate::sampling::Sampling;
 use crate::sequence::{Completion, Finish};
 use crate::stats::Stats;
 
@@ -34,6 +36,7 @@ pub struct ChatSession<'a> {
     conversation: Conversation,
     sampling: Sampling,
     policy: ContextPolicy,
+    stop_tokens: Vec<u32>,
     cache: Cache,
     draws: u64,
     last: Stats,
@@ -48,10 +51,26 @@ impl<'a> ChatSession<'a> {
         sampling: Sampling,
         policy: ContextPolicy,
     ) -> Result<Self> {
-        Chain::new(&sampling)?;
         let cache = generator.cache();
         let (last, total) = (Stats::default(), Stats::default());
-        Ok(Self { generator, conversation, sampling, policy, cache, draws: 0, last, total })
+        let stop_tokens = generator.tokenizer().stop_tokens(generator.tokenizer().form());
+        let session =
+            Self { generator, conversation, sampling, policy, stop_tokens, cache, draws: 0, last, total };
+        session.check(&session.sampling)?;
+        Ok(session)
+    }
+
+    fn check(&self, sampling: &Sampling) -> Result<()> {
+        let (tokenizer, model) = (self.generator.tokenizer(), self.generator.decoder().model());
+        Chain::new(sampling)?.for_model(tokenizer, model.config().vocab_size, &self.stop_tokens)?;
+        Ok(())
+    }
+
+    /// Ends replies at these tokens too: what a checkpoint's settings name beyond its tokenizer.
+    #[must_use]
+    pub fn with_stop_tokens(mut self, more: &[u32]) -> Self {
+        self.stop_tokens.extend(more);
+        self
     }
 
     /// The conversation so far.
@@ -81,7 +100,7 @@ impl<'a> ChatSession<'a> {
 
     /// Changes the sampling settings, if they are legal.
     pub fn set_sampling(&mut self, sampling: Sampling) -> Result<()> {
-        Chain::new(&sampling)?;
+        self.check(&sampling)?;
         if sampling.seed != self.sampling.seed {
             self.draws = 0;
         }
@@ -149,24 +168,19 @@ impl<'a> ChatSession<'a> {
     fn reply(&mut self, on_text: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Result<Reply> {
         let (prompt, dropped_turns) = self.prompt()?;
         let (tokenizer, form) = (self.generator.tokenizer(), self.generator.tokenizer().form());
-        let stop_tokens = tokenizer.stop_tokens(form);
         let mut sampling = self.sampling.clone();
         sampling.stop.extend(tokenizer.stop_strings(form));
         let request = Request {
             prompt: &prompt,
             sampling: &sampling,
-            stop_tokens: &stop_tokens,
+            stop_tokens: &self.stop_tokens,
             first_draw: self.draws,
             policy: self.policy,
             log_probs: None,
         };
         // In the course's plain text the reply begins with the space after ` Person 2:`, which is no part of it.
-        let mut begun = form != Form::Course;
-        let mut trimming = |piece: &str| {
-            let shown = if begun { piece } else { piece.trim_start() };
-            begun |= !shown.is_empty();
-            on_text(shown)
-        };
+        let mut lead = Lead::default();
+        let mut trimming = |piece: &str| on_text(if form == Form::Course { lead.trim(piece) } else { piece });
         let mut completion = self.generator.generate(&mut self.cache, &request, &mut trimming)?;
         if form == Form::Course {
             completion.text = completion.text.trim_start().to_owned();
@@ -184,18 +198,32 @@ impl<'a> ChatSession<'a> {
         let positions = self.generator.positions();
         // Room for a useful reply; a model of few positions gives a quarter of them.
         let reserve = self.sampling.max_tokens.min(positions / 4).max(1);
-        let mut first = 0;
-        loop {
-            let prompt = self.render(&self.conversation.messages_from(first))?;
-            if self.policy == ContextPolicy::Refuse || prompt.len() + reserve <= positions {
-                return Ok((prompt, first));
+        let fits = |prompt: &[u32]| {
+            self.policy == ContextPolicy::Refuse || prompt.len().saturating_add(reserve) <= positions
+        };
+        let whole = self.render(&self.conversation.messages_from(0))?;
+        if fits(&whole) {
+            return Ok((whole, 0));
+        }
+        // The fewer turns, the fewer tokens: the first that fit are found by halving, since each try renders all of them.
+        let users = turns.iter().enumerate().skip(1).filter(|(_, turn)| turn.role == Role::User);
+        let starts: Vec<usize> = users.map(|(index, _)| index).collect();
+        let (mut low, mut high) = (0, starts.len());
+        let mut found = None;
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            let prompt = self.render(&self.conversation.messages_from(starts[middle]))?;
+            if fits(&prompt) {
+                (high, found) = (middle, Some((prompt, starts[middle])));
+            } else {
+                low = middle + 1;
             }
-            let next = turns.iter().enumerate().skip(first + 1).find(|(_, turn)| turn.role == Role::User);
-            match next {
-                Some((index, _)) => first = index,
-                // Only the last turn is left: the generator slides within it.
-                None => return Ok((prompt, first)),
-            }
+        }
+        match (found, starts.last()) {
+            (Some(found), _) => Ok(found),
+            // Only the last turn is left: the generator slides within it.
+            (None, Some(&last)) => Ok((self.render(&self.conversation.messages_from(last))?, last)),
+            (None, None) => Ok((whole, 0)),
         }
     }
 

@@ -6,10 +6,10 @@
 //! {"messages": [{"role": "system", "content": "…"}, {"role": "user", "content": "…"}, …]}
 //! ```
 //!
-//! A bare array of messages is read too. Strings go in and come out; files are the caller's.
+//! What else chat tools write is read too. Strings go in and come out; files are the caller's.
 
-use reformer_text::{Role, Turn};
-use serde::{Deserialize, Serialize};
+use reformer_text::{Role, Turn, parse_messages};
+use serde::Serialize;
 
 use crate::error::{GenerateError, Result};
 
@@ -20,22 +20,15 @@ pub struct Conversation {
     turns: Vec<Turn>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Message {
-    role: String,
-    content: String,
+#[derive(Serialize)]
+struct Message<'c> {
+    role: &'static str,
+    content: &'c str,
 }
 
 #[derive(Serialize)]
-struct Saved {
-    messages: Vec<Message>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Loaded {
-    Wrapped { messages: Vec<Message> },
-    Bare(Vec<Message>),
+struct Saved<'c> {
+    messages: Vec<Message<'c>>,
 }
 
 impl Conversation {
@@ -80,49 +73,35 @@ impl Conversation {
 
     /// The messages as pretty JSON.
     pub fn to_json(&self) -> String {
-        let messages = self.messages_from(0).into_iter();
-        let messages = messages
-            .map(|turn| Message { role: role_name(turn.role).into(), content: turn.text })
-            .collect::<Vec<_>>();
+        let turns = self.messages_from(0);
+        let messages =
+            turns.iter().map(|turn| Message { role: turn.role.name(), content: &turn.text }).collect();
         let mut text = serde_json::to_string_pretty(&Saved { messages }).unwrap_or_default();
         text.push('\n');
         text
     }
 
-    /// Reads what [`to_json`](Self::to_json) writes, or a bare array of messages.
+    /// Reads what [`to_json`](Self::to_json) writes, and what other tools write: a bare array of messages, contents that are
+    /// null or lists of text parts, `developer` for `system`.
     pub fn from_json(json: &str) -> Result<Self> {
-        let loaded: Loaded =
-            serde_json::from_str(json).map_err(|e| GenerateError::Conversation(e.to_string()))?;
-        let (Loaded::Wrapped { messages } | Loaded::Bare(messages)) = loaded;
         let mut conversation = Self::default();
-        for (index, Message { role, content }) in messages.into_iter().enumerate() {
-            match role.as_str() {
-                "system" if index == 0 => conversation.system = Some(content),
-                "user" => conversation.push(Role::User, content),
-                "assistant" => conversation.push(Role::Assistant, content),
-                "system" => {
+        for (index, turn) in
+            parse_messages(json).map_err(GenerateError::Conversation)?.into_iter().enumerate()
+        {
+            match turn.role {
+                Role::System if index == 0 => {
+                    conversation.system = Some(turn.text).filter(|text| !text.is_empty())
+                }
+                Role::System => {
                     return Err(GenerateError::Conversation(format!(
                         "message {} has the role \"system\", which may only come first",
                         index + 1
                     )));
                 }
-                other => {
-                    return Err(GenerateError::Conversation(format!(
-                        "message {} has the role {other:?}, which is none of system, user, assistant",
-                        index + 1
-                    )));
-                }
+                Role::User | Role::Assistant => conversation.push(turn.role, turn.text),
             }
         }
         Ok(conversation)
-    }
-}
-
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
     }
 }
 
@@ -157,6 +136,22 @@ mod tests {
             Conversation::from_json(r#"[{"role":"user","content":"a"},{"role":"system","content":"b"}]"#);
         assert!(late.unwrap_err().to_string().contains("may only come first"));
         assert!(Conversation::from_json("{").is_err());
+    }
+
+    #[test]
+    fn what_other_tools_write_is_read() {
+        let read = |json: &str| Conversation::from_json(json).unwrap();
+        let said = read("\u{feff}{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
+        assert_eq!(said.turns(), [Turn::user("hi")]);
+        assert!(read("\u{feff}[]").turns().is_empty());
+        let brief = read(r#"[{"role":"developer","content":"be brief"},{"role":"user","content":"hi"}]"#);
+        assert_eq!(brief.system(), Some("be brief"));
+        let silent = read(r#"[{"role":"user","content":"hi"},{"role":"assistant","content":null}]"#);
+        assert_eq!(silent.turns()[1], Turn::assistant(""));
+        let parts = r#"[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]"#;
+        assert_eq!(read(parts).turns(), [Turn::user("ab")]);
+        let image = r#"[{"role":"user","content":[{"type":"image_url"}]}]"#;
+        assert!(Conversation::from_json(image).unwrap_err().to_string().contains("image_url"));
     }
 
     #[test]

@@ -13,14 +13,15 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
-use reformer_model::{DecodeOptions, DecodeState, Decoder, Kind, Model, Packed};
+use reformer_model::{DecodeOptions, DecodeState, Decoder, Kind, Model, ModelError, Packed};
 use reformer_tensor::Cpu;
 use reformer_text::Tokenizer;
 use serde::Serialize;
 
 use crate::error::{GenerateError, Result};
-use crate::sampler::Sampling;
+use crate::sampling::Sampling;
 use crate::sequence::{Advance, Completion, Finish, Sequence};
 
 /// What to do when the sequence reaches the model's last position.
@@ -63,6 +64,11 @@ impl<'a> Request<'a> {
 #[derive(Debug, Clone)]
 pub struct Cache {
     state: DecodeState,
+    /// The logits after the state's last token, where they are known: a prompt that is all of the state needs no other.
+    after: Option<Vec<f32>>,
+    /// The state at the end of the last prompt, and the logits after it, if it is to be kept for [`Cache::save`].
+    prompt: Option<(DecodeState, Vec<f32>)>,
+    keeps_prompt: bool,
 }
 
 impl Cache {
@@ -86,19 +92,29 @@ impl Cache {
         self.state.bytes()
     }
 
-    /// Writes the state, for a later run of the same model: a prompt cache.
-    pub fn save(&self, path: &Path, generator: &Generator<'_>) -> Result<()> {
-        Ok(self.state.save(path, generator.decoder.model())?)
+    /// Remembers the state at the end of a prompt beside the one that goes on with the reply; pages are shared.
+    #[must_use]
+    pub fn keeping_prompts(mut self) -> Self {
+        self.keeps_prompt = true;
+        self
+    }
+
+    /// Writes a prompt cache for a later run of the same model: the state at the end of the last prompt, with the logits
+    /// after it, so that a run that starts from the file says what the run that wrote it said. `false` if none was kept.
+    pub fn save(&self, path: &Path, generator: &Generator<'_>) -> Result<bool> {
+        let Some((state, after)) = &self.prompt else { return Ok(false) };
+        state.save(path, generator.decoder.model(), Some(after))?;
+        Ok(true)
     }
 
     /// Reads what [`Cache::save`] wrote, if it remembers and attends as the generator does.
     pub fn load(path: &Path, generator: &Generator<'_>) -> Result<Self> {
-        let state = DecodeState::load(path, generator.decoder.model())?;
+        let (state, after) = DecodeState::load(path, generator.decoder.model())?;
         let same =
             |a: &DecodeOptions, b: &DecodeOptions| (a.storage, a.attention) == (b.storage, b.attention);
         let asked = generator.decoder.options();
         if same(state.options(), asked) {
-            return Ok(Self { state });
+            return Ok(Self { state, after, prompt: None, keeps_prompt: false });
         }
         let say = |options: &DecodeOptions| {
             let full = options.attention == Some(Kind::Full);
@@ -148,6 +164,13 @@ impl<'a> Generator<'a> {
         self
     }
 
+    /// Ends a generation whose prompt is being read soon after `stop` is raised, as a consumer that breaks does.
+    #[must_use]
+    pub fn with_stop(mut self, stop: &'a AtomicBool) -> Self {
+        self.decoder = self.decoder.with_stop(Some(stop));
+        self
+    }
+
     /// The tokenizer.
     pub fn tokenizer(&self) -> &'a Tokenizer {
         self.tokenizer
@@ -168,7 +191,12 @@ impl<'a> Generator<'a> {
 
     /// A fresh cache.
     pub fn cache(&self) -> Cache {
-        Cache { state: self.decoder.state() }
+        Cache { state: self.decoder.state(), after: None, prompt: None, keeps_prompt: false }
+    }
+
+    /// Whether a request can be tried: its settings are legal, its prompt fits, its biases name tokens of the model.
+    pub fn check(&self, request: &Request<'_>) -> Result<()> {
+        Sequence::start(self.decoder.model(), self.tokenizer, request).map(|_| ())
     }
 
     /// Generates. `on_text` is called after every token, with an empty string when a token completes no character, and
@@ -179,23 +207,20 @@ impl<'a> Generator<'a> {
         request: &Request<'_>,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Completion> {
-        let (sampling, state) = (request.sampling, &mut cache.state);
-        let Request { stop_tokens, first_draw, log_probs, .. } = *request;
-        let mut sequence = Sequence::new(self.tokenizer, sampling, stop_tokens, first_draw, log_probs)?;
-        let prompt = fit(self.decoder.model(), request.prompt, request.policy)?;
-        sequence.follow(self.tokenizer, prompt);
-        sequence.dropped_tokens = request.prompt.len() - prompt.len();
-        sequence.stats.prompt_tokens = prompt.len();
-        if sampling.max_tokens == 0 {
+        let (mut sequence, prompt) = Sequence::start(self.decoder.model(), self.tokenizer, request)?;
+        if request.sampling.max_tokens == 0 {
             return Ok(sequence.complete(Finish::Length));
         }
 
         let started = (self.clock)();
-        sequence.stats.reused_tokens = self.rewind(state, prompt);
-        let logits = self.prefill(state, &prompt[state.len()..], on_text)?;
+        let logits = self.read_prompt(cache, prompt, &mut sequence.stats.reused_tokens, on_text)?;
         let prefilled = (self.clock)();
         sequence.stats.prefill_seconds = prefilled - started;
         let Some(mut logits) = logits else { return Ok(sequence.complete(Finish::Cancelled)) };
+        if cache.keeps_prompt {
+            cache.prompt = Some((cache.state.clone(), logits.clone()));
+        }
+        let state = &mut cache.state;
 
         let finish = loop {
             let (id, over) = match sequence.advance(self.tokenizer, &mut logits, state.ids())? {
@@ -232,6 +257,24 @@ impl<'a> Generator<'a> {
         Ok(sequence.complete(if broke { Finish::Cancelled } else { finish }))
     }
 
+    /// The logits after `prompt`, of which the cache may hold a part, or `None` if the consumer breaks.
+    fn read_prompt(
+        &self,
+        cache: &mut Cache,
+        prompt: &[u32],
+        reused: &mut usize,
+        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Option<Vec<f32>>> {
+        let state = &mut cache.state;
+        // Taken: whatever happens next, the state moves on from where these logits hold.
+        if let Some(after) = cache.after.take().filter(|_| state.ids() == prompt) {
+            *reused = prompt.len();
+            return Ok(Some(after));
+        }
+        *reused = self.rewind(state, prompt);
+        self.prefill(state, &prompt[state.len()..], on_text)
+    }
+
     /// Brings the state back to what it has in common with `prompt`, one token less if that is all of it: logits are not
     /// kept, so one token must be computed anew. Returns how many tokens it keeps.
     fn rewind(&self, state: &mut DecodeState, prompt: &[u32]) -> usize {
@@ -245,7 +288,7 @@ impl<'a> Generator<'a> {
     }
 
     /// Reads `ids` piece by piece; the logits after them, or `None` if the consumer breaks in between.
-    fn prefill(
+    pub(crate) fn prefill(
         &self,
         state: &mut DecodeState,
         ids: &[u32],
@@ -254,7 +297,10 @@ impl<'a> Generator<'a> {
         let mut rest = ids;
         loop {
             let (piece, later) = rest.split_at(self.decoder.next_piece(state, rest.len()));
-            let logits = self.decoder.prefill_piece(self.cpu, state, piece, later.is_empty())?;
+            let logits = match self.decoder.prefill_piece(self.cpu, state, piece, later.is_empty()) {
+                Err(ModelError::Stopped) => return Ok(None),
+                logits => logits?,
+            };
             if logits.is_some() || on_text("").is_break() {
                 return Ok(logits);
             }

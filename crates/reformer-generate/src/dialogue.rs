@@ -4,7 +4,7 @@
 //! course   " Person 1: first Person 2:" → …stops at " Person 1:" → " Person 1:" → …stops at " Person 2:" → …
 //! marks    <|end|> <|user|> first <|assistant|> → …stops at a mark → <|user|> → …
 //! ```
-//! Ends when the model closes the dialogue, after `max_turns`, after `max_tokens` in all, or when the consumer breaks.
+//! Ends when the model closes the dialogue, after `max_turns` turns, after `max_tokens` in all, or when the consumer breaks.
 //! Every turn continues the decode state of the one before.
 
 use std::ops::ControlFlow;
@@ -13,8 +13,9 @@ use reformer_text::{Form, Role, Turn};
 use serde::Serialize;
 
 use crate::decode::{ContextPolicy, Generator, Request};
+use crate::emitter::Lead;
 use crate::error::{GenerateError, Result};
-use crate::sampler::Sampling;
+use crate::sampling::Sampling;
 use crate::sequence::Finish;
 use crate::stats::Stats;
 
@@ -48,7 +49,7 @@ pub fn first_sentence(text: &str) -> &str {
 }
 
 impl Generator<'_> {
-    /// Plays at most `max_turns` turns after `first`, which the user says.
+    /// Plays at most `max_turns` turns, the first of which is `first`, said by the user.
     pub fn talk_to_itself(
         &self,
         first: &str,
@@ -71,12 +72,12 @@ impl Generator<'_> {
             stats: Stats::default(),
         };
         let (mut cache, mut draws) = (self.cache(), 0);
-        for turn in 0..max_turns {
+        for turn in 1..max_turns {
             settings.max_tokens = sampling.max_tokens.saturating_sub(talk.stats.generated_tokens);
             if settings.max_tokens == 0 {
                 break;
             }
-            let role = if turn % 2 == 0 { Role::Assistant } else { Role::User };
+            let role = if turn % 2 == 1 { Role::Assistant } else { Role::User };
             let prompt = self.open_turn(&talk.turns, role)?;
             let request = Request {
                 stop_tokens: &stop_tokens,
@@ -85,11 +86,9 @@ impl Generator<'_> {
                 ..Request::new(&prompt, &settings)
             };
             let mut flow = on_event(DialogueEvent::Speaks(role));
-            let mut begun = false;
+            let mut lead = Lead::default();
             let done = self.generate(&mut cache, &request, &mut |piece| {
-                // The space after a speaker's name is no part of what he says.
-                let shown = if begun { piece } else { piece.trim_start() };
-                begun |= !shown.is_empty();
+                let shown = lead.trim(piece);
                 if flow.is_continue() && !shown.is_empty() {
                     flow = on_event(DialogueEvent::Says(shown));
                 }

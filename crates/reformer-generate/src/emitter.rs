@@ -57,9 +57,30 @@ impl Emitter {
         rest
     }
 
+    /// Whether a stop string ended the text.
+    pub(crate) fn stopped(&self) -> bool {
+        self.stops.stopped()
+    }
+
     /// All that was released.
     pub(crate) fn into_text(self) -> String {
         self.text
+    }
+}
+
+/// Leaves out the blanks before the first letter of a text that comes in pieces: the space after a speaker's name is no
+/// part of what he says.
+#[derive(Debug, Default)]
+pub(crate) struct Lead {
+    begun: bool,
+}
+
+impl Lead {
+    /// The part of `piece` to show.
+    pub(crate) fn trim<'p>(&mut self, piece: &'p str) -> &'p str {
+        let shown = if self.begun { piece } else { piece.trim_start() };
+        self.begun |= !shown.is_empty();
+        shown
     }
 }
 

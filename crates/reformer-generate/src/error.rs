@@ -16,6 +16,17 @@ pub enum GenerateError {
         /// The legal range.
         expected: &'static str,
     },
+    /// A logit bias on a token that there is not.
+    #[error(
+        "logit_bias names token {token}, but the vocabulary has the tokens 0 to {}; name one of these",
+        vocab_size - 1
+    )]
+    BiasOutOfRange {
+        /// The id.
+        token: u32,
+        /// Tokens that can be written.
+        vocab_size: usize,
+    },
     /// Nothing to continue: generation needs one token to start from.
     #[error("the prompt is empty: a model continues text, so give it at least one character")]
     EmptyPrompt,

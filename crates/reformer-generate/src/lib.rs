@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod beam;
+mod chain;
 mod chat;
 mod conversation;
 mod decode;
@@ -21,11 +22,13 @@ mod emitter;
 pub mod engine;
 mod error;
 mod log_probs;
-mod sampler;
+mod rules;
+mod sampling;
 mod sequence;
 mod stats;
 
 pub use beam::{BeamSearch, Hypothesis};
+pub use chain::Chain;
 pub use chat::{ChatSession, Reply};
 pub use conversation::Conversation;
 pub use decode::{Cache, ContextPolicy, Generator, Request};
@@ -33,6 +36,7 @@ pub use dialogue::{DialogueEvent, SelfTalk, first_sentence};
 pub use engine::Engine;
 pub use error::{GenerateError, Result};
 pub use log_probs::{LogProbs, TokenLogProb};
-pub use sampler::{Chain, Rule, Sampling};
+pub use rules::Rule;
+pub use sampling::Sampling;
 pub use sequence::{Completion, Finish};
 pub use stats::Stats;

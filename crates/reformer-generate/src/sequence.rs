@@ -6,13 +6,15 @@
 //! The generator drives one of these, the engine many; both say the same, because everything that decides the text is
 //! here, and the draw's address is `(seed, first_draw + tokens so far)`.
 
+use reformer_model::Model;
 use reformer_text::Tokenizer;
 use serde::Serialize;
 
+use crate::chain::Chain;
+use crate::decode::{Request, fit};
 use crate::emitter::Emitter;
 use crate::error::Result;
 use crate::log_probs::LogProbs;
-use crate::sampler::{Chain, Sampling};
 use crate::stats::Stats;
 
 /// Why a generation ended.
@@ -78,32 +80,32 @@ pub(crate) struct Sequence {
 }
 
 impl Sequence {
-    pub(crate) fn new(
+    /// Begins what `request` asks of `model`; with the part of its prompt that fits.
+    pub(crate) fn start<'p>(
+        model: &Model,
         tokenizer: &Tokenizer,
-        sampling: &Sampling,
-        stop_tokens: &[u32],
-        first_draw: u64,
-        wanted_log_probs: Option<usize>,
-    ) -> Result<Self> {
-        let chain = Chain::new(sampling)?.suppressing(&[tokenizer.pad_token()], tokenizer.vocab_size());
-        Ok(Self {
+        request: &Request<'p>,
+    ) -> Result<(Self, &'p [u32])> {
+        let Request { sampling, stop_tokens, .. } = *request;
+        let vocab_size = model.config().vocab_size;
+        let chain = Chain::new(sampling)?.for_model(tokenizer, vocab_size, stop_tokens)?;
+        let prompt = fit(model, request.prompt, request.policy)?;
+        let mut emitter = Emitter::new(&sampling.stop);
+        emitter.follow(tokenizer, prompt);
+        let sequence = Self {
             chain,
-            emitter: Emitter::new(&sampling.stop),
+            emitter,
             stop_tokens: stop_tokens.to_vec(),
             max_tokens: sampling.max_tokens,
-            first_draw,
-            wanted_log_probs,
+            first_draw: request.first_draw,
+            wanted_log_probs: request.log_probs,
             ids: Vec::new(),
             stop_token: None,
             log_probs: Vec::new(),
-            dropped_tokens: 0,
-            stats: Stats::default(),
-        })
-    }
-
-    /// Says what the text goes on from, which decides the space before its first word in some vocabularies.
-    pub(crate) fn follow(&mut self, tokenizer: &Tokenizer, prompt: &[u32]) {
-        self.emitter.follow(tokenizer, prompt);
+            dropped_tokens: request.prompt.len() - prompt.len(),
+            stats: Stats { prompt_tokens: prompt.len(), ..Stats::default() },
+        };
+        Ok((sequence, prompt))
     }
 
     /// Draws a token from `logits`, which it may change; `history` is every token so far, prompt included.

@@ -1,73 +1,30 @@
 //! Generating and chatting with a small untrained model: what a caller may rely on.
 
+#[path = "support/room.rs"]
+mod room;
+
 use std::ops::ControlFlow;
 
 use reformer_generate::{
-    ChatSession, Completion, ContextPolicy, Conversation, Finish, GenerateError, Generator, Request, Sampling,
+    ChatSession, Completion, ContextPolicy, Conversation, Finish, GenerateError, Request, Sampling,
 };
-use reformer_model::config::{Fields, Kind};
-use reformer_model::{Config, Model};
-use reformer_tensor::Cpu;
-use reformer_text::{Role, Tokenizer};
+use reformer_text::Role;
+use room::{POSITIONS, Room, settings};
 
-/// Positions of the model.
-const POSITIONS: usize = 96;
-
-struct Room {
-    cpu: Cpu,
-    model: Model,
-    tokenizer: Tokenizer,
+fn talk(room: &Room, sampling: Sampling, policy: ContextPolicy) -> ChatSession<'_> {
+    ChatSession::new(room.generator(), Conversation::default(), sampling, policy).unwrap()
 }
 
-fn no_clock() -> f64 {
-    0.0
-}
-
-impl Room {
-    fn new(threads: usize) -> Self {
-        let tokenizer = Tokenizer::bytes();
-        let fields = Fields {
-            // Three rows more than the tokenizer has: they must never be drawn.
-            vocab_size: tokenizer.vocab_size() + 3,
-            hidden_size: 16,
-            num_attention_heads: 2,
-            attention_head_size: 8,
-            feed_forward_size: 32,
-            attn_layers: vec![Kind::Local, Kind::Lsh],
-            axial_pos_shape: vec![12, 8],
-            axial_pos_embds_dim: vec![8, 8],
-            // Large weights, so that replies are not all alike.
-            initializer_range: 0.5,
-            ..Fields::paper()
-        };
-        let model = Model::new(Config::check(fields).unwrap(), 3);
-        Self { cpu: Cpu::new(threads).unwrap(), model, tokenizer }
-    }
-
-    fn generator(&self) -> Generator<'_> {
-        Generator::new(&self.cpu, &self.model, &self.tokenizer, &no_clock).unwrap()
-    }
-
-    fn session(&self, sampling: Sampling, policy: ContextPolicy) -> ChatSession<'_> {
-        ChatSession::new(self.generator(), Conversation::default(), sampling, policy).unwrap()
-    }
-
-    fn complete(
-        &self,
-        prompt: &str,
-        sampling: &Sampling,
-        policy: ContextPolicy,
-    ) -> Result<Completion, GenerateError> {
-        let ids = self.tokenizer.encode(prompt).unwrap();
-        let request =
-            Request { prompt: &ids, sampling, stop_tokens: &[], first_draw: 0, policy, log_probs: None };
-        let generator = self.generator();
-        generator.generate(&mut generator.cache(), &request, &mut |_| ControlFlow::Continue(()))
-    }
-}
-
-fn settings(seed: u64, max_tokens: usize) -> Sampling {
-    Sampling { seed, max_tokens, temperature: 1.0, ..Sampling::default() }
+fn complete(
+    room: &Room,
+    prompt: &str,
+    sampling: &Sampling,
+    policy: ContextPolicy,
+) -> Result<Completion, GenerateError> {
+    let ids = room.tokenizer.encode(prompt).unwrap();
+    let request = Request { policy, ..Request::new(&ids, sampling) };
+    let generator = room.generator();
+    generator.generate(&mut generator.cache(), &request, &mut go)
 }
 
 fn go(_: &str) -> ControlFlow<()> {
@@ -76,9 +33,9 @@ fn go(_: &str) -> ControlFlow<()> {
 
 #[test]
 fn the_same_seed_gives_the_same_text_for_any_number_of_threads() {
-    let one = Room::new(1).complete("hello", &settings(5, 30), ContextPolicy::Refuse).unwrap();
-    let two = Room::new(2).complete("hello", &settings(5, 30), ContextPolicy::Refuse).unwrap();
-    let other = Room::new(1).complete("hello", &settings(6, 30), ContextPolicy::Refuse).unwrap();
+    let one = complete(&Room::new(1), "hello", &settings(5, 30), ContextPolicy::Refuse).unwrap();
+    let two = complete(&Room::new(2), "hello", &settings(5, 30), ContextPolicy::Refuse).unwrap();
+    let other = complete(&Room::new(1), "hello", &settings(6, 30), ContextPolicy::Refuse).unwrap();
     assert_eq!(one.ids, two.ids);
     assert_ne!(one.ids, other.ids);
 }
@@ -87,7 +44,7 @@ fn the_same_seed_gives_the_same_text_for_any_number_of_threads() {
 fn padding_and_ids_beyond_the_tokenizer_are_never_drawn() {
     let room = Room::new(1);
     let hot = Sampling { temperature: 50.0, top_k: 0, top_p: 1.0, min_p: 0.0, ..settings(1, 80) };
-    let done = room.complete("a", &hot, ContextPolicy::Refuse).unwrap();
+    let done = complete(&room, "a", &hot, ContextPolicy::Refuse).unwrap();
     assert_eq!(done.ids.len(), 80);
     for id in done.ids {
         assert!(id != room.tokenizer.pad_token() && (id as usize) < room.tokenizer.vocab_size());
@@ -119,7 +76,7 @@ fn the_pieces_joined_are_the_text() {
 #[test]
 fn breaking_stops_before_the_next_token() {
     let room = Room::new(1);
-    let mut session = room.session(settings(1, 50), ContextPolicy::Refuse);
+    let mut session = talk(&room, settings(1, 50), ContextPolicy::Refuse);
     let mut calls = 0;
     let reply = session.send("hello", &mut |_| {
         calls += 1;
@@ -132,7 +89,7 @@ fn breaking_stops_before_the_next_token() {
 #[test]
 fn a_stop_token_ends_the_text_and_is_not_part_of_it() {
     let room = Room::new(1);
-    let free = room.complete("hello", &settings(1, 20), ContextPolicy::Refuse).unwrap();
+    let free = complete(&room, "hello", &settings(1, 20), ContextPolicy::Refuse).unwrap();
     let stop = [free.ids[7]];
     let first = free.ids.iter().position(|id| *id == stop[0]).unwrap();
     let ids = room.tokenizer.encode("hello").unwrap();
@@ -155,20 +112,20 @@ fn a_stop_token_ends_the_text_and_is_not_part_of_it() {
 fn lengths_of_zero_and_one_are_no_trouble() {
     let room = Room::new(1);
     assert!(matches!(
-        room.complete("", &settings(1, 5), ContextPolicy::Refuse),
+        complete(&room, "", &settings(1, 5), ContextPolicy::Refuse),
         Err(GenerateError::EmptyPrompt)
     ));
-    assert_eq!(room.complete("a", &settings(1, 0), ContextPolicy::Refuse).unwrap().ids.len(), 0);
-    assert_eq!(room.complete("a", &settings(1, 1), ContextPolicy::Refuse).unwrap().ids.len(), 1);
+    assert_eq!(complete(&room, "a", &settings(1, 0), ContextPolicy::Refuse).unwrap().ids.len(), 0);
+    assert_eq!(complete(&room, "a", &settings(1, 1), ContextPolicy::Refuse).unwrap().ids.len(), 1);
 }
 
 #[test]
 fn a_prompt_that_does_not_fit_is_an_error_with_both_numbers_or_slides_with_a_count() {
     let room = Room::new(1);
     let long = "x".repeat(100);
-    let refused = room.complete(&long, &settings(1, 5), ContextPolicy::Refuse).unwrap_err().to_string();
+    let refused = complete(&room, &long, &settings(1, 5), ContextPolicy::Refuse).unwrap_err().to_string();
     assert!(refused.contains("100 tokens") && refused.contains("96 positions"), "{refused}");
-    let slid = room.complete(&long, &settings(1, 5), ContextPolicy::Slide).unwrap();
+    let slid = complete(&room, &long, &settings(1, 5), ContextPolicy::Slide).unwrap();
     assert_eq!(slid.dropped_tokens, 100 - POSITIONS / 2);
     assert_eq!(slid.ids.len(), 5);
 }
@@ -176,10 +133,10 @@ fn a_prompt_that_does_not_fit_is_an_error_with_both_numbers_or_slides_with_a_cou
 #[test]
 fn a_reply_that_reaches_the_last_position_ends_there_or_slides_on() {
     let room = Room::new(1);
-    let refused = room.complete("hello", &settings(1, 200), ContextPolicy::Refuse).unwrap();
+    let refused = complete(&room, "hello", &settings(1, 200), ContextPolicy::Refuse).unwrap();
     // The last token drawn needs no position of its own: nothing is computed from it.
     assert_eq!((refused.finish, refused.ids.len()), (Finish::ContextFull, POSITIONS - 5));
-    let slid = room.complete("hello", &settings(1, 200), ContextPolicy::Slide).unwrap();
+    let slid = complete(&room, "hello", &settings(1, 200), ContextPolicy::Slide).unwrap();
     assert_eq!((slid.finish, slid.ids.len()), (Finish::Length, 200));
     assert!(slid.dropped_tokens >= 48);
     assert_eq!(slid.ids[..POSITIONS - 5], refused.ids[..]);
@@ -206,9 +163,9 @@ fn a_token_of_another_vocabulary_is_refused() {
 fn a_later_turn_computes_only_what_is_new_and_says_what_a_fresh_session_says() {
     let room = Room::new(1);
     let greedy = Sampling { max_tokens: 6, ..Sampling::greedy() };
-    let mut session = room.session(greedy.clone(), ContextPolicy::Refuse);
+    let mut session = talk(&room, greedy.clone(), ContextPolicy::Refuse);
     session.send("one", &mut go).unwrap();
-    let mut fresh = room.session(greedy, ContextPolicy::Refuse);
+    let mut fresh = talk(&room, greedy, ContextPolicy::Refuse);
     fresh.set_conversation(session.conversation().clone());
 
     let warm = session.send("two", &mut go).unwrap().completion;
@@ -221,13 +178,13 @@ fn a_later_turn_computes_only_what_is_new_and_says_what_a_fresh_session_says() {
 fn undo_and_resend_says_the_same_and_regenerate_says_something_else() {
     let room = Room::new(1);
     let greedy = Sampling { max_tokens: 6, ..Sampling::greedy() };
-    let mut session = room.session(greedy, ContextPolicy::Refuse);
+    let mut session = talk(&room, greedy, ContextPolicy::Refuse);
     let first = session.send("one", &mut go).unwrap().completion.ids;
     assert_eq!(session.undo().unwrap(), "one");
     assert!(session.conversation().turns().is_empty());
     assert_eq!(session.send("one", &mut go).unwrap().completion.ids, first);
 
-    let mut session = room.session(settings(4, 12), ContextPolicy::Refuse);
+    let mut session = talk(&room, settings(4, 12), ContextPolicy::Refuse);
     let first = session.send("one", &mut go).unwrap().completion;
     let again = session.regenerate(&mut go).unwrap().completion;
     assert_ne!(first.ids, again.ids);
@@ -239,7 +196,8 @@ fn undo_and_resend_says_the_same_and_regenerate_says_something_else() {
 fn a_reply_ends_at_a_role_mark_or_the_end_of_the_dialogue() {
     let room = Room::new(1);
     let marks: Vec<u32> = Role::ALL.iter().filter_map(|role| room.tokenizer.role_token(*role)).collect();
-    let mut session = room.session(
+    let mut session = talk(
+        &room,
         Sampling { temperature: 30.0, top_k: 0, top_p: 1.0, min_p: 0.0, ..settings(9, 60) },
         ContextPolicy::Slide,
     );
@@ -252,7 +210,7 @@ fn a_reply_ends_at_a_role_mark_or_the_end_of_the_dialogue() {
 #[test]
 fn a_turn_that_fails_or_says_nothing_is_taken_back() {
     let room = Room::new(1);
-    let mut session = room.session(settings(1, 10), ContextPolicy::Refuse);
+    let mut session = talk(&room, settings(1, 10), ContextPolicy::Refuse);
     assert!(session.send(&"x".repeat(200), &mut go).is_err());
     assert!(session.conversation().turns().is_empty());
     session.send("one", &mut go).unwrap();
@@ -269,7 +227,7 @@ fn a_turn_that_fails_or_says_nothing_is_taken_back() {
 #[test]
 fn a_long_conversation_drops_its_oldest_turns_and_keeps_the_system_prompt() {
     let room = Room::new(1);
-    let mut session = room.session(settings(1, 8), ContextPolicy::Slide);
+    let mut session = talk(&room, settings(1, 8), ContextPolicy::Slide);
     session.set_system(Some("sys".into()));
     let mut dropped = 0;
     for _ in 0..10 {

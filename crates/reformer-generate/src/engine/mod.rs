@@ -28,11 +28,11 @@ use reformer_model::{Model, Packed};
 use reformer_tensor::Cpu;
 use reformer_text::Tokenizer;
 
-use crate::decode::{ContextPolicy, check_tokenizer, fit};
+use crate::decode::{ContextPolicy, Request, check_tokenizer};
 use crate::error::{GenerateError, Result};
 use crate::log_probs::LogProbs;
-use crate::sampler::{Chain, Sampling};
-use crate::sequence::Completion;
+use crate::sampling::Sampling;
+use crate::sequence::{Completion, Sequence};
 
 /// Seconds, from wherever the caller counts.
 pub type Clock = Arc<dyn Fn() -> f64 + Send + Sync>;
@@ -56,7 +56,7 @@ impl Default for EngineOptions {
     }
 }
 
-/// One generation, wanted.
+/// A [`Request`] that owns what it asks for, and a deadline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
     /// Every token before the reply.
@@ -80,6 +80,18 @@ impl Job {
     pub fn new(prompt: Vec<u32>, sampling: Sampling) -> Self {
         let (stop_tokens, policy) = (Vec::new(), ContextPolicy::Refuse);
         Self { prompt, sampling, stop_tokens, first_draw: 0, policy, log_probs: None, deadline: None }
+    }
+
+    /// What it asks for, apart from when.
+    pub fn request(&self) -> Request<'_> {
+        Request {
+            prompt: &self.prompt,
+            sampling: &self.sampling,
+            stop_tokens: &self.stop_tokens,
+            first_draw: self.first_draw,
+            policy: self.policy,
+            log_probs: self.log_probs,
+        }
     }
 }
 
@@ -177,6 +189,7 @@ pub struct Engine {
     stop: Arc<AtomicBool>,
     load: Arc<Load>,
     model: Arc<Model>,
+    tokenizer: Arc<Tokenizer>,
     options: EngineOptions,
 }
 
@@ -203,14 +216,14 @@ impl Engine {
             cpu,
             model: Arc::clone(&model),
             packed,
-            tokenizer,
+            tokenizer: Arc::clone(&tokenizer),
             clock,
             stop: Arc::clone(&stop),
             load: Arc::clone(&load),
         };
         let thread = std::thread::Builder::new().name("reformer-engine".into());
         let worker = thread.spawn(move || worker.run(&jobs)).map_err(GenerateError::Thread)?;
-        Ok(Self { queue: Some(queue), worker: Some(worker), stop, load, model, options })
+        Ok(Self { queue: Some(queue), worker: Some(worker), stop, load, model, tokenizer, options })
     }
 
     /// Hands a job in, waiting for a place in the queue. A job that can never work is refused at once.
@@ -244,8 +257,7 @@ impl Engine {
     }
 
     fn prepare(&self, job: Job) -> Result<(Box<Queued>, Reply)> {
-        Chain::new(&job.sampling)?;
-        fit(&self.model, &job.prompt, job.policy)?;
+        Sequence::start(&self.model, &self.tokenizer, &job.request())?;
         let (events, receiver) = sync_channel(self.options.buffer);
         let cancelled = Arc::new(AtomicBool::new(false));
         let reply = Reply { events: receiver, cancelled: Arc::clone(&cancelled) };

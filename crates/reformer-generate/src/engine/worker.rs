@@ -11,7 +11,7 @@ use reformer_tensor::Cpu;
 use reformer_text::Tokenizer;
 
 use super::{Clock, EngineOptions, Event, Load, Queued};
-use crate::decode::{ContextPolicy, fit, positions, slide};
+use crate::decode::{ContextPolicy, positions, slide};
 use crate::error::GenerateError;
 use crate::sequence::{Advance, Finish, Sequence};
 
@@ -131,14 +131,8 @@ impl Worker {
         if cancelled.load(Ordering::Acquire) {
             return;
         }
-        let made = fit(&self.model, &job.prompt, job.policy).and_then(|prompt| {
-            let (stops, draw) = (&job.stop_tokens, job.first_draw);
-            let mut sequence = Sequence::new(&self.tokenizer, &job.sampling, stops, draw, job.log_probs)?;
-            sequence.follow(&self.tokenizer, prompt);
-            sequence.dropped_tokens = job.prompt.len() - prompt.len();
-            sequence.stats.prompt_tokens = prompt.len();
-            Ok((sequence, prompt.to_vec()))
-        });
+        let made = Sequence::start(&self.model, &self.tokenizer, &job.request());
+        let made = made.map(|(sequence, prompt)| (sequence, prompt.to_vec()));
         let (policy, deadline) = (job.policy, job.deadline);
         let mut one = Active {
             sequence: None,
