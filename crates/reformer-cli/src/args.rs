@@ -4,7 +4,10 @@
 //! *mean* (which checkpoint, how many threads, colour or not) is resolved by each command before it runs.
 
 pub(crate) mod bench;
+pub(crate) mod chat;
+pub(crate) mod decoding;
 pub(crate) mod explain;
+pub(crate) mod generate;
 pub(crate) mod plan;
 pub(crate) mod plot;
 
@@ -40,7 +43,7 @@ pub(crate) struct Global {
     /// Threads to compute with [default: as many as there are cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
-    /// Seed of everything random
+    /// Seed of everything random [default: the recipe's; 0 for generate; a new one for each chat]
     #[arg(long, global = true, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// When to use colour; NO_COLOR switches it off too
@@ -67,9 +70,9 @@ pub(crate) enum Command {
     /// Measure a model on a corpus: loss, perplexity, bits per byte, accuracy
     Eval(EvalArgs),
     /// Continue a text
-    Generate(GenerateArgs),
+    Generate(generate::GenerateArgs),
     /// Talk to a model
-    Chat(ChatArgs),
+    Chat(chat::ChatArgs),
     /// Show a model's configuration, parameters, tensors and memory
     Inspect(InspectArgs),
     /// Look at and convert dialogue corpora
@@ -83,7 +86,7 @@ pub(crate) enum Command {
         after_help = "One JSON object a line with --json; lists are every combination. MB are 2^20 bytes."
     )]
     Bench(bench::BenchCommand),
-    /// Draw benchmarks of attention, or the loss of runs, as SVG
+    /// Draw benchmarks of attention, or the loss of runs or evaluations, as SVG or PNG
     Plot(plot::PlotArgs),
     /// Explain how a Reformer works, step by step, with small real numbers and pictures
     Explain(explain::ExplainArgs),
@@ -166,63 +169,6 @@ pub(crate) struct EvalArgs {
     pub(crate) json: bool,
 }
 
-/// The sampling settings, spelled as in generation_config.json.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Sampling")]
-pub(crate) struct SamplingArgs {
-    /// Divides the logits; 0 always takes the most likely token [default: 0.8]
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
-    pub(crate) temperature: Option<f32>,
-    /// Keep the K most likely tokens; 0 keeps all [default: 40]
-    #[arg(long, visible_alias = "top_k", value_name = "K")]
-    pub(crate) top_k: Option<usize>,
-    /// Keep the smallest set of tokens that reaches this probability [default: 0.95]
-    #[arg(long, visible_alias = "top_p", value_name = "P", allow_negative_numbers = true)]
-    pub(crate) top_p: Option<f32>,
-    /// Keep tokens at least this fraction as likely as the best one [default: 0.05]
-    #[arg(long, visible_alias = "min_p", value_name = "P", allow_negative_numbers = true)]
-    pub(crate) min_p: Option<f32>,
-    /// Makes tokens already seen less likely; 1 is off [default: 1]
-    #[arg(long, visible_alias = "repetition_penalty", value_name = "F", allow_negative_numbers = true)]
-    pub(crate) repetition_penalty: Option<f32>,
-    /// Subtracted from the logit of a token already seen [default: 0]
-    #[arg(long, visible_alias = "presence_penalty", value_name = "F", allow_negative_numbers = true)]
-    pub(crate) presence_penalty: Option<f32>,
-    /// Subtracted for each time a token was seen [default: 0]
-    #[arg(long, visible_alias = "frequency_penalty", value_name = "F", allow_negative_numbers = true)]
-    pub(crate) frequency_penalty: Option<f32>,
-    /// Tokens that the penalties look back on; 0 is all [default: 64]
-    #[arg(long, visible_alias = "repeat_last_n", value_name = "N")]
-    pub(crate) repeat_last_n: Option<usize>,
-    /// Added to the logits of tokens, a JSON object: '{"42": -100}' forbids one, 100 demands it
-    #[arg(long, visible_alias = "logit_bias", value_name = "JSON")]
-    pub(crate) logit_bias: Option<String>,
-    /// The most tokens to generate [default: 512]
-    #[arg(long, visible_alias = "max_tokens", value_name = "N")]
-    pub(crate) max_tokens: Option<usize>,
-    /// A string that ends the text and is not part of it; may be repeated
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) stop: Vec<String>,
-    /// When the context is full: refuse, or slide (drop the oldest part, and say so)
-    #[arg(long, value_name = "POLICY")]
-    pub(crate) context: Option<ContextChoice>,
-}
-
-/// In which numbers to decode.
-#[derive(Debug, Clone, Copy, Default, Args)]
-#[command(next_help_heading = "Decoding")]
-pub(crate) struct DecodingArgs {
-    /// Number type of the weights: bf16 halves what a token must read, and rounds
-    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = precision())]
-    pub(crate) weights: Precision,
-    /// Number type of remembered keys and values: bf16 halves the memory of a long context
-    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = precision())]
-    pub(crate) cache: Precision,
-    /// What LSH layers attend to: the query's buckets, or everything (exact, slower with every token)
-    #[arg(long, value_name = "KIND", default_value = "lsh")]
-    pub(crate) attention: AttentionChoice,
-}
-
 /// Reads a number type; lists those that exist.
 pub(crate) fn precision() -> impl TypedValueParser<Value = Precision> {
     let values = [
@@ -230,84 +176,6 @@ pub(crate) fn precision() -> impl TypedValueParser<Value = Precision> {
         PossibleValue::new(Precision::Bf16.name()).help("8 bits of mantissa"),
     ];
     PossibleValuesParser::new(values).try_map(|name| name.parse::<Precision>())
-}
-
-/// What to do when the context is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ContextChoice {
-    /// A prompt that does not fit is an error.
-    Refuse,
-    /// The oldest part is dropped.
-    Slide,
-}
-
-/// `reformer generate`.
-#[derive(Debug, Args)]
-pub(crate) struct GenerateArgs {
-    /// A run or a checkpoint directory
-    #[arg(value_name = "DIR")]
-    pub(crate) model: PathBuf,
-    /// The text to continue; `-` reads it from stdin, as does a pipe
-    #[arg(short, long, value_name = "TEXT")]
-    pub(crate) prompt: Option<String>,
-    /// Continue the text of a file
-    #[arg(short, long, value_name = "FILE", conflicts_with = "prompt")]
-    pub(crate) file: Option<PathBuf>,
-    /// Play both sides of a dialogue that begins with the prompt, turn by turn
-    #[arg(long)]
-    pub(crate) dialogue: bool,
-    /// Turns of a dialogue at most
-    #[arg(long, value_name = "N", default_value_t = 10, requires = "dialogue")]
-    pub(crate) turns: usize,
-    /// Follow this many continuations and print the likeliest (no sampling)
-    #[arg(long, value_name = "N", conflicts_with = "dialogue")]
-    pub(crate) beams: Option<usize>,
-    /// Exponent of the length that beams' log-probabilities are divided by
-    #[arg(long, value_name = "A", default_value_t = 1.0, requires = "beams", allow_negative_numbers = true)]
-    pub(crate) length_penalty: f32,
-    /// Log-probabilities of every token and of the N likeliest, in the JSON object
-    #[arg(long, value_name = "N", requires = "json")]
-    pub(crate) log_probs: Option<usize>,
-    /// Start from this state of the prompt if the file exists, and write it: a prompt is read once
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["dialogue", "beams"])]
-    pub(crate) prompt_cache: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) sampling: SamplingArgs,
-    #[command(flatten)]
-    pub(crate) decoding: DecodingArgs,
-    /// Print one JSON object instead of streaming
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// `reformer chat`.
-#[derive(Debug, Args)]
-pub(crate) struct ChatArgs {
-    /// A run or a checkpoint directory
-    #[arg(value_name = "DIR")]
-    pub(crate) model: PathBuf,
-    /// An instruction that stands before the conversation
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) system: Option<String>,
-    /// Say this, print the reply and leave; `-` reads it from stdin
-    #[arg(short, long, value_name = "TEXT")]
-    pub(crate) prompt: Option<String>,
-    /// Continue a conversation that /save wrote
-    #[arg(long, value_name = "FILE")]
-    pub(crate) load: Option<PathBuf>,
-    /// Print the speed after every reply
-    #[arg(long)]
-    pub(crate) stats: bool,
-    /// Neither read nor write the history file
-    #[arg(long)]
-    pub(crate) no_history: bool,
-    #[command(flatten)]
-    pub(crate) sampling: SamplingArgs,
-    #[command(flatten)]
-    pub(crate) decoding: DecodingArgs,
-    /// Print each reply as one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// `reformer inspect`.
@@ -398,6 +266,49 @@ mod tests {
     #[test]
     fn the_definitions_do_not_contradict_each_other() {
         Cli::command().debug_assert();
+    }
+
+    /// The words of a command line, as a shell splits them, up to a comment or a pipe.
+    fn words(line: &str) -> Vec<Vec<String>> {
+        let (mut commands, mut word, mut quote) = (vec![Vec::new()], None::<String>, None);
+        for c in line.chars().chain([' ']) {
+            match (quote, c) {
+                (Some(open), c) if c == open => quote = None,
+                (None, '"' | '\'') => {
+                    quote = Some(c);
+                    word.get_or_insert_default();
+                }
+                (None, '#') if word.is_none() => break,
+                (None, '|') => commands.push(Vec::new()),
+                (None, c) if c.is_whitespace() => commands.last_mut().unwrap().extend(word.take()),
+                (_, c) => word.get_or_insert_default().push(c),
+            }
+        }
+        commands
+    }
+
+    #[test]
+    fn every_command_of_the_documents_is_understood() {
+        let documents = [
+            include_str!("../../../README.md"),
+            include_str!("../../../ARCHITECTURE.md"),
+            include_str!("../../../CONTRIBUTING.md"),
+        ];
+        let mut understood = 0;
+        for line in documents.iter().flat_map(|text| text.lines()) {
+            let line = line.trim_start_matches("$ ").replace("cargo run --release -- ", "reformer ");
+            if !line.starts_with("reformer ") {
+                continue;
+            }
+            for command in
+                words(&line).into_iter().filter(|command| command.first().is_some_and(|w| w == "reformer"))
+            {
+                let parsed = Cli::try_parse_from(&command);
+                assert!(parsed.is_ok(), "{line}\n{}", parsed.unwrap_err());
+                understood += 1;
+            }
+        }
+        assert!(understood >= 15, "only {understood} commands were found");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use reformer::model::{DecodeOptions, Kind, Model, Packed};
 use reformer::tensor::Precision;
 
-use crate::args::{AttentionChoice, DecodingArgs};
+use crate::args::AttentionChoice;
+use crate::args::decoding::DecodingArgs;
 
 /// The weights packed as asked, and rounded alike in the model itself.
 pub(crate) fn pack(model: &mut Model, weights: Precision) -> Option<Packed> {

@@ -59,7 +59,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Prints the error and what caused it; a cause whose words the line above already holds is not repeated.
 pub(crate) fn report(error: &anyhow::Error) {
-    let mut stderr = anstream::stderr().lock();
+    let mut stderr = crate::terminal::stderr();
     let mut said = error.to_string();
     // Nobody is left to tell if stderr is gone.
     let _ = writeln!(stderr, "reformer: {said}");

@@ -1,42 +1,27 @@
 //! A figure of lines as one SVG file: axes linear or logarithmic, a legend in the order of the lines' ends, colours that
-//! follow the reader's light or dark scheme.
+//! any renderer reads and that follow the reader's light or dark scheme in a browser.
 //!
 //! By hand, because what is drawn is small and no plotting crate (plotters, kuva, charming, poloto were looked at) writes a
 //! file that changes with `prefers-color-scheme`. Lines differ by colour, mark and dash, so that neither print nor colour
 //! blindness makes two of them one.
 
+mod paint;
+mod png;
+mod scale;
+
 use std::fmt::Write;
+
+use paint::{ASIDE, AXIS, FAINT, FONT, GRID, INK, PAPER, TITLE, dark};
+
+pub(crate) use paint::COLOURS;
+pub(crate) use png::png;
+pub(crate) use scale::Scale;
 
 /// Width and height of the part inside the axes, and the margins left, top and bottom; the right one is the legend's.
 const INNER: (f64, f64) = (500.0, 316.0);
 const MARGIN: (f64, f64, f64) = (78.0, 66.0, 58.0);
 /// Width of a letter of the legend, about: what the legend is given.
 const LETTER: f64 = 6.4;
-/// Colours of the lines on light paper and on dark: distinct to colour-blind readers (after Okabe and Ito).
-pub(crate) const COLOURS: [(&str, &str); 8] = [
-    ("#0072b2", "#5cb8f2"),
-    ("#d55e00", "#ff9457"),
-    ("#00825d", "#3ed3a2"),
-    ("#b3518a", "#f2a7d2"),
-    ("#7a6400", "#e3c84a"),
-    ("#555555", "#bbbbbb"),
-    ("#6f4fc9", "#b7a4ff"),
-    ("#a02c2c", "#ff8f8f"),
-];
-
-/// How numbers lie along an axis, and how they are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scale {
-    /// Evenly.
-    Linear,
-    /// Powers of two, 1,024 as `1k`: lengths.
-    Lengths,
-    /// Powers of ten, with `µs`, `ms`, `s`: durations.
-    Durations,
-    /// Powers of ten, as they are: counts, errors.
-    Powers,
-}
-
 /// An axis.
 #[derive(Debug, Clone)]
 pub(crate) struct Axis {
@@ -65,89 +50,6 @@ pub(crate) struct Figure {
     pub(crate) x: Axis,
     pub(crate) y: Axis,
     pub(crate) series: Vec<Series>,
-}
-
-impl Scale {
-    fn place(self, value: f64) -> f64 {
-        match self {
-            Self::Linear => value,
-            Self::Lengths => value.log2(),
-            Self::Durations | Self::Powers => value.log10(),
-        }
-    }
-
-    /// Where the axis begins and ends, and its ticks with their words.
-    fn ticks(self, low: f64, high: f64) -> (f64, f64, Vec<(f64, String)>) {
-        let (low, high) = (self.place(low), self.place(high));
-        match self {
-            Self::Linear => {
-                let spread = if high > low { high - low } else { 1.0 };
-                let power = 10f64.powf((spread / 5.0).log10().floor());
-                let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|s| spread / s <= 6.0);
-                let step = step.unwrap_or(10.0 * power);
-                let (first, last) =
-                    ((low / step).floor(), (high / step).ceil().max((low / step).floor() + 1.0));
-                let digits = (-step.log10().floor()).max(0.0) as usize;
-                let ticks = (first as i64..=last as i64)
-                    .map(|i| (i as f64 * step, format!("{:.digits$}", i as f64 * step)))
-                    .collect();
-                (first * step, last * step, ticks)
-            }
-            Self::Lengths => {
-                let (mut first, mut last) = (low.floor() as i32, high.ceil() as i32);
-                if first == last {
-                    (first, last) = (first - 1, last + 1);
-                }
-                let stride = (last - first).div_euclid(9) + 1;
-                let ticks = (first..=last).filter(|p| (p - first) % stride == 0);
-                (f64::from(first), f64::from(last), ticks.map(|p| (f64::from(p), length(p))).collect())
-            }
-            Self::Powers => {
-                let (first, last) = (low.floor() as i32, (high.ceil() as i32).max(low.floor() as i32 + 1));
-                let stride = (last - first).div_euclid(9) + 1;
-                let ticks = (first..=last).filter(|p| (p - first) % stride == 0);
-                (f64::from(first), f64::from(last), ticks.map(|p| (f64::from(p), power(p))).collect())
-            }
-            Self::Durations => {
-                let (first, last) = (low.floor() as i32, (high.ceil() as i32).max(low.floor() as i32 + 1));
-                let mut ticks: Vec<(f64, String)> =
-                    (first..=last).map(|p| (f64::from(p), duration(p))).collect();
-                // Few decades: a tick at 2 and 5 times each, unnamed.
-                if last - first <= 4 {
-                    let between = (first..last)
-                        .flat_map(|p| [2.0f64, 5.0].map(|m| (f64::from(p) + m.log10(), String::new())));
-                    ticks.extend(between);
-                }
-                (f64::from(first), f64::from(last), ticks)
-            }
-        }
-    }
-}
-
-fn length(power: i32) -> String {
-    let n = 2f64.powi(power);
-    match power {
-        20.. => format!("{}M", n / 1_048_576.0),
-        10.. => format!("{}k", n / 1024.0),
-        _ => format!("{n}"),
-    }
-}
-
-fn power(power: i32) -> String {
-    match power {
-        0..=2 => 10u32.pow(power.unsigned_abs()).to_string(),
-        _ => format!("1e{power}"),
-    }
-}
-
-fn duration(power: i32) -> String {
-    let (unit, base) = match power {
-        0.. => ("s", 0),
-        -3..0 => ("ms", -3),
-        -6..-3 => ("µs", -6),
-        _ => ("ns", -9),
-    };
-    format!("{} {unit}", 10f64.powi(power - base))
 }
 
 impl Figure {
@@ -187,51 +89,46 @@ impl Figure {
 
         writeln!(
             out,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-labelledby=\"title desc\">"
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" {FONT} role=\"img\" aria-labelledby=\"title desc\">"
         )?;
         writeln!(out, "<title id=\"title\">{}</title>", escaped(&self.title))?;
         writeln!(out, "<desc id=\"desc\">{}</desc>", escaped(&self.subtitle))?;
-        writeln!(out, "{}", style())?;
-        writeln!(out, "<rect class=\"paper\" width=\"{width}\" height=\"{height}\"/>")?;
-        writeln!(out, "<text class=\"title\" x=\"{left}\" y=\"28\">{}</text>", escaped(&self.title))?;
-        writeln!(out, "<text class=\"aside\" x=\"{left}\" y=\"47\">{}</text>", escaped(&self.subtitle))?;
+        writeln!(out, "{}", dark())?;
+        writeln!(out, "<rect {PAPER} width=\"{width}\" height=\"{height}\"/>")?;
+        writeln!(out, "<text {TITLE} x=\"{left}\" y=\"28\">{}</text>", escaped(&self.title))?;
+        writeln!(out, "<text {ASIDE} x=\"{left}\" y=\"47\">{}</text>", escaped(&self.subtitle))?;
         for (place, words) in &x_ticks {
             let x = across(*place);
-            writeln!(out, "<path class=\"grid\" d=\"M{x:.1} {top:.1}V{:.1}\"/>", top + tall)?;
+            writeln!(out, "<path {GRID} d=\"M{x:.1} {top:.1}V{:.1}\"/>", top + tall)?;
             writeln!(
                 out,
-                "<text class=\"tick\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{words}</text>",
+                "<text {ASIDE} x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{words}</text>",
                 top + tall + 18.0
             )?;
         }
         for (place, words) in &y_ticks {
             let y = down(*place);
-            let faint = if words.is_empty() { " faint" } else { "" };
-            writeln!(out, "<path class=\"grid{faint}\" d=\"M{left:.1} {y:.1}H{:.1}\"/>", left + inner)?;
+            let grid = if words.is_empty() { FAINT } else { GRID };
+            writeln!(out, "<path {grid} d=\"M{left:.1} {y:.1}H{:.1}\"/>", left + inner)?;
             writeln!(
                 out,
-                "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{words}</text>",
+                "<text {ASIDE} x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{words}</text>",
                 left - 9.0,
                 y + 4.0
             )?;
         }
-        writeln!(
-            out,
-            "<path class=\"axis\" d=\"M{left:.1} {top:.1}V{:.1}H{:.1}\"/>",
-            top + tall,
-            left + inner
-        )?;
+        writeln!(out, "<path {AXIS} d=\"M{left:.1} {top:.1}V{:.1}H{:.1}\"/>", top + tall, left + inner)?;
         let middle = (left + inner / 2.0, top + tall / 2.0);
         writeln!(
             out,
-            "<text class=\"label\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+            "<text {INK} x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
             middle.0,
             height - 16.0,
             escaped(&self.x.label)
         )?;
         writeln!(
             out,
-            "<text class=\"label\" transform=\"translate(20 {:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+            "<text {INK} transform=\"translate(20 {:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
             middle.1,
             escaped(&self.y.label)
         )?;
@@ -252,7 +149,7 @@ impl Figure {
             line(out, series, &[(x, y), (x + 13.0, y), (x + 26.0, y)])?;
             writeln!(
                 out,
-                "<text class=\"name\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+                "<text {INK} x=\"{:.1}\" y=\"{:.1}\">{}</text>",
                 x + 34.0,
                 y + 4.0,
                 escaped(&series.name)
@@ -264,10 +161,8 @@ impl Figure {
 
 /// A line with its marks; in the legend (three points) only the middle one is marked.
 fn line(out: &mut String, series: &Series, at: &[(f64, f64)]) -> std::fmt::Result {
-    let colour = series.look % COLOURS.len();
     let path: Vec<String> = at.iter().map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
-    let dashed = if series.dashed { " dashed" } else { "" };
-    writeln!(out, "<path class=\"line c{colour}{dashed}\" d=\"M{}\"/>", path.join("L"))?;
+    writeln!(out, "<path {} d=\"M{}\"/>", paint::line(series.look, series.dashed), path.join("L"))?;
     let legend = at.len() == 3 && at[0].1 == at[2].1 && at[2].0 - at[0].0 == 26.0;
     let marked = if legend { &at[1..2] } else { at };
     // A line of one point is nothing but its mark.
@@ -283,35 +178,9 @@ fn line(out: &mut String, series: &Series, at: &[(f64, f64)]) -> std::fmt::Resul
                 w = r * 1.25
             ),
         };
-        writeln!(out, "<path class=\"mark m{colour}\" d=\"{d}\"/>")?;
+        writeln!(out, "<path {} d=\"{d}\"/>", paint::mark(series.look))?;
     }
     Ok(())
-}
-
-fn style() -> String {
-    let scheme = |paper: &str,
-                  ink: &str,
-                  aside: &str,
-                  grid: &str,
-                  pick: fn(&(&'static str, &'static str)) -> &'static str| {
-        let colours: Vec<String> =
-            COLOURS.iter().enumerate().map(|(i, c)| format!("--c{i}:{}", pick(c))).collect();
-        format!("--paper:{paper};--ink:{ink};--aside:{aside};--grid:{grid};{}", colours.join(";"))
-    };
-    let light = scheme("#ffffff", "#1c1c1e", "#5a5a60", "#dfdfe3", |c| c.0);
-    let dark = scheme("#16181c", "#ececef", "#a6a8b0", "#34373d", |c| c.1);
-    let mut rules = String::new();
-    for i in 0..COLOURS.len() {
-        let _ = write!(rules, ".c{i}{{stroke:var(--c{i})}}.m{i}{{fill:var(--c{i})}}");
-    }
-    format!(
-        "<style>svg{{{light}}}@media (prefers-color-scheme:dark){{svg{{{dark}}}}}\
-         text{{font-family:system-ui,-apple-system,\"Segoe UI\",\"Noto Sans\",sans-serif;font-size:12px;fill:var(--ink)}}\
-         .paper{{fill:var(--paper)}}.title{{font-size:16px;font-weight:600}}.aside,.tick{{fill:var(--aside)}}\
-         .grid{{stroke:var(--grid);fill:none}}.faint{{stroke-opacity:.45}}.axis{{stroke:var(--aside);fill:none}}\
-         .line{{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}}.dashed{{stroke-dasharray:6 5}}\
-         .mark{{stroke:var(--paper);stroke-width:1}}{rules}</style>"
-    )
 }
 
 fn escaped(text: &str) -> String {
@@ -321,20 +190,6 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn words(scale: Scale, low: f64, high: f64) -> Vec<String> {
-        scale.ticks(low, high).2.into_iter().map(|(_, words)| words).filter(|w| !w.is_empty()).collect()
-    }
-
-    #[test]
-    fn ticks_are_round_numbers_that_enclose_the_data() {
-        assert_eq!(words(Scale::Lengths, 1024.0, 16384.0), ["1k", "2k", "4k", "8k", "16k"]);
-        assert_eq!(words(Scale::Lengths, 64.0, 1_048_576.0).last().unwrap(), "1M");
-        assert_eq!(words(Scale::Durations, 0.004, 2.0), ["1 ms", "10 ms", "100 ms", "1 s", "10 s"]);
-        assert_eq!(words(Scale::Powers, 3e-3, 40.0), ["1e-3", "1e-2", "1e-1", "1", "10", "100"]);
-        assert_eq!(words(Scale::Linear, 0.61, 2.9), ["0.5", "1.0", "1.5", "2.0", "2.5", "3.0"]);
-        assert_eq!(words(Scale::Linear, 0.0, 1600.0), ["0", "500", "1000", "1500", "2000"]);
-    }
 
     #[test]
     fn one_point_no_points_and_points_that_have_no_place_do_not_break_the_figure() {
@@ -356,6 +211,7 @@ mod tests {
             let svg = figure.svg();
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{points:?}: {svg}");
             assert_eq!(svg.contains("a &lt; b &amp; c"), !points.is_empty());
+            assert!(!svg.contains("var("), "a renderer without CSS variables draws it black");
         }
     }
 }

@@ -13,6 +13,7 @@ mod command;
 mod decoding;
 mod exit;
 mod figure;
+mod harmless;
 mod interrupt;
 mod json;
 mod machine;
@@ -26,6 +27,7 @@ mod sampling;
 mod stream;
 mod terminal;
 mod waiting;
+mod wrap;
 
 use std::process::ExitCode;
 

@@ -31,7 +31,8 @@ impl<'a> Progress<'a> {
     pub(crate) fn new(terminal: Terminal, clock: &'a dyn Fn() -> f64) -> Self {
         let bar = (terminal.stderr && !terminal.quiet()).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            let style = "{bar:24} {pos}/{len} {msg}";
+            // `wide_msg` is cut at the terminal's width: a line that wraps is torn whenever the bar moves.
+            let style = "{bar:10} {pos}/{len} {wide_msg}";
             bar.set_style(
                 ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
             );
@@ -139,7 +140,7 @@ impl<'a> Progress<'a> {
         if let Some(bar) = &self.bar {
             bar.set_position(step);
             bar.set_message(format!(
-                "loss {smooth:.4}  lr {learning_rate:.2e}  {rate} tok/s  eta {eta}  mem {memory}"
+                "loss {smooth:.4}  lr {learning_rate:.1e}  {rate} tok/s  eta {eta}  {memory}"
             ));
         } else if now - self.last_line >= INTERVAL || step == steps {
             self.last_line = now;

@@ -3,6 +3,7 @@
 //! One table of keys serves the file, the flags and the REPL, because they are spelled alike. [`samples`] draws with fixed
 //! settings: what a model says while it learns.
 
+use std::hash::{BuildHasher, Hasher};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use reformer::model::Model;
 use reformer::tensor::Cpu;
 use reformer::text::Tokenizer;
 
-use crate::args::{ContextChoice, SamplingArgs};
+use crate::args::decoding::{ContextChoice, SamplingArgs};
 use crate::exit::usage;
 
 /// The keys, as flags, `/set` and generation_config.json spell them.
@@ -65,6 +66,12 @@ pub(crate) fn resolve(folder: &Path, typed: &SamplingArgs, seed: Option<u64>) ->
     Ok(sampling)
 }
 
+/// A seed for a chat that was given none, short enough to be typed again.
+pub(crate) fn new_seed() -> u64 {
+    // The standard library seeds each of its hash tables from the system's randomness.
+    std::collections::hash_map::RandomState::new().build_hasher().finish() % 1_000_000
+}
+
 /// The context policy that was typed, or the command's own default.
 pub(crate) fn policy(typed: &SamplingArgs, default: ContextPolicy) -> ContextPolicy {
     match typed.context {
@@ -74,15 +81,28 @@ pub(crate) fn policy(typed: &SamplingArgs, default: ContextPolicy) -> ContextPol
     }
 }
 
-/// The tokens that end a text: generation_config.json's `eos_token_id`, else the tokenizer's end.
+/// The tokens that end a text: generation_config.json's `eos_token_id`, else the tokenizer's end, else config.json's.
 pub(crate) fn stop_tokens(folder: &Path, end: Option<u32>) -> anyhow::Result<Vec<u32>> {
-    let named = match read(&folder.join("generation_config.json"))?.remove("eos_token_id") {
+    let ids = eos(&folder.join("generation_config.json"))?;
+    if !ids.is_empty() {
+        return Ok(ids);
+    }
+    end.map_or_else(|| eos(&folder.join("config.json")), |end| Ok(vec![end]))
+}
+
+/// `eos_token_id` of a file: one, a list, or none.
+fn eos(path: &Path) -> anyhow::Result<Vec<u32>> {
+    let named = match read(path)?.remove("eos_token_id") {
+        None | Some(serde_json::Value::Null) => return Ok(Vec::new()),
         Some(serde_json::Value::Array(ids)) => ids,
         Some(id) => vec![id],
-        None => Vec::new(),
     };
-    let ids: Vec<u32> = named.iter().filter_map(|id| id.as_u64()?.try_into().ok()).collect();
-    Ok(if ids.is_empty() { end.into_iter().collect() } else { ids })
+    let id = |value: &serde_json::Value| value.as_u64().and_then(|id| id.try_into().ok());
+    let ids: Option<Vec<u32>> = named.iter().map(id).collect();
+    ids.with_context(|| {
+        let got = serde_json::Value::from(named);
+        format!("{}: eos_token_id is {got}, expected the id of a token, or a list of them", path.display())
+    })
 }
 
 /// Reads those keys that we know from a file that may hold many more; a missing file is the defaults.
@@ -148,15 +168,18 @@ fn set_json(sampling: &mut Sampling, key: &str, value: serde_json::Value) -> any
 
 /// The settings, one a line.
 pub(crate) fn describe(sampling: &Sampling) -> anyhow::Result<String> {
-    let all = serde_json::to_value(sampling)?;
-    let line = |key: &&str| match &all[*key] {
+    Ok(KEYS.iter().map(|key| describe_one(sampling, key)).collect::<Result<Vec<_>, _>>()?.join("\n"))
+}
+
+/// One setting.
+pub(crate) fn describe_one(sampling: &Sampling, key: &str) -> anyhow::Result<String> {
+    Ok(match &serde_json::to_value(sampling)?[key] {
         // f32 in JSON shows its f64 digits (0.800000011920929).
         serde_json::Value::Number(n) if n.is_f64() => {
             format!("{key:20} {}", n.as_f64().unwrap_or_default() as f32)
         }
         other => format!("{key:20} {other}"),
-    };
-    Ok(KEYS.iter().map(line).collect::<Vec<_>>().join("\n"))
+    })
 }
 
 /// What a model says while it learns, one text for each of the recipe's sample prompts: what was said and what the model answered.

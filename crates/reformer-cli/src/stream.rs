@@ -1,15 +1,21 @@
-//! Streaming a reply to stdout: every piece at once, Ctrl-C in between, a closed pipe remembered.
+//! Streaming a text to stdout: every piece at once, Ctrl-C in between, a closed pipe remembered.
 
-use std::borrow::Cow;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, StdoutLock, Write};
 use std::ops::ControlFlow;
 
+use crate::harmless::Harmless;
 use crate::interrupt::Interrupt;
+use crate::terminal::{self, PLAIN, REPLY, Terminal};
+use crate::wrap::Wrap;
+
+/// Columns that a reply stands in from the left, so that it does not look like what was typed.
+const INDENT: usize = 2;
 
 /// A consumer of generated text.
 pub(crate) struct Stream<'a> {
-    out: Option<io::StdoutLock<'static>>,
-    terminal: bool,
+    out: Option<Harmless<StdoutLock<'static>>>,
+    wrap: Option<Wrap>,
+    coloured: bool,
     interrupt: &'a Interrupt,
     fault: Option<io::Error>,
     ends_line: bool,
@@ -18,57 +24,62 @@ pub(crate) struct Stream<'a> {
 impl<'a> Stream<'a> {
     /// Prints as it comes.
     pub(crate) fn printing(interrupt: &'a Interrupt) -> Self {
-        Self {
-            terminal: io::stdout().is_terminal(),
-            out: Some(io::stdout().lock()),
-            interrupt,
-            fault: None,
-            ends_line: true,
+        let out = Some(terminal::stdout());
+        Self { out, wrap: None, coloured: false, interrupt, fault: None, ends_line: true }
+    }
+
+    /// Prints a reply of a chat: on a terminal wrapped at words, indented and in a colour of its own.
+    pub(crate) fn reply(interrupt: &'a Interrupt, terminal: Terminal) -> Self {
+        let wrap = terminal.stdout.then(|| Wrap::new(terminal::width(), INDENT));
+        let coloured = terminal.stdout && terminal.colour;
+        let mut stream = Self { wrap, coloured, ..Self::printing(interrupt) };
+        if coloured {
+            stream.write(REPLY);
         }
+        stream
     }
 
     /// Only watches for Ctrl-C.
     pub(crate) fn silent(interrupt: &'a Interrupt) -> Self {
-        Self { terminal: false, out: None, interrupt, fault: None, ends_line: true }
+        Self { out: None, wrap: None, coloured: false, interrupt, fault: None, ends_line: true }
     }
 
     /// Takes a piece.
     pub(crate) fn push(&mut self, piece: &str) -> ControlFlow<()> {
-        if let Some(out) = self.out.as_mut().filter(|_| !piece.is_empty()) {
+        if !piece.is_empty() {
             self.ends_line = piece.ends_with('\n');
-            let shown = if self.terminal { harmless(piece) } else { Cow::Borrowed(piece) };
-            if let Err(error) = out.write_all(shown.as_bytes()).and_then(|()| out.flush()) {
-                self.fault = Some(error);
-                return ControlFlow::Break(());
+            match &mut self.wrap {
+                Some(wrap) => {
+                    let shown = wrap.push(piece);
+                    self.write(&shown);
+                }
+                None => self.write(piece),
             }
         }
-        if self.interrupt.raised() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.fault.is_some() || self.interrupt.raised() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn write(&mut self, text: &str) {
+        let Some(out) = &mut self.out else { return };
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            self.fault = Some(error);
+        }
     }
 
     /// Ends the line, and tells whether writing failed.
     pub(crate) fn finish(mut self) -> io::Result<()> {
-        if let Some(error) = self.fault {
-            return Err(error);
+        let last = self.wrap.as_mut().map(Wrap::finish).unwrap_or_default();
+        self.write(&last);
+        if self.coloured {
+            self.write(PLAIN);
         }
-        match self.out.as_mut() {
-            Some(out) if !self.ends_line => out.write_all(b"\n").and_then(|()| out.flush()),
-            _ => Ok(()),
+        if !self.ends_line {
+            self.write("\n");
         }
-    }
-}
-
-/// A model of bytes may say escape sequences; a terminal must not obey them.
-fn harmless(piece: &str) -> Cow<'_, str> {
-    let obeyed = |c: char| c.is_control() && c != '\n' && c != '\t';
-    if piece.contains(obeyed) { Cow::Owned(piece.replace(obeyed, "\u{fffd}")) } else { Cow::Borrowed(piece) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_characters_do_not_reach_a_terminal_but_lines_and_tabs_do() {
-        assert_eq!(harmless("a\x1b[2J\x07é\n\t"), "a\u{fffd}[2J\u{fffd}é\n\t");
+        self.fault.map_or(Ok(()), Err)
     }
 }

@@ -1,11 +1,13 @@
 //! What the terminal is like: who reads stdout, who types on stdin, colour or not, how much to say.
 //!
-//! Data goes to stdout, talk to stderr. Both streams come from `anstream`, which strips styles where nobody wants them.
+//! Data goes to stdout, talk to stderr. Both streams are opened here and nowhere else (`clippy.toml`): what goes to a
+//! person passes the filter of [`Harmless`], and `anstream` strips styles where nobody wants them.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use crate::args::{Global, When};
+use crate::harmless::Harmless;
 
 /// Style of emphasis.
 pub(crate) const BOLD: &str = "\x1b[1m";
@@ -13,6 +15,39 @@ pub(crate) const BOLD: &str = "\x1b[1m";
 pub(crate) const DIM: &str = "\x1b[2m";
 /// Back to normal.
 pub(crate) const PLAIN: &str = "\x1b[0m";
+
+/// Style of what a model says, to tell it from what was typed.
+pub(crate) const REPLY: &str = "\x1b[36m";
+
+/// Columns where the terminal does not tell.
+const WIDTH: usize = 80;
+
+/// Stdout: data as it is for a program, harmless for a terminal.
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub(crate) fn stdout() -> Harmless<io::StdoutLock<'static>> {
+    let stdout = io::stdout();
+    let filters = stdout.is_terminal();
+    Harmless::new(stdout.lock(), filters)
+}
+
+/// The same for text with styles, which only a person gets.
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub(crate) fn styled_stdout() -> Harmless<anstream::AutoStream<io::StdoutLock<'static>>> {
+    let stdout = anstream::stdout();
+    let filters = stdout.is_terminal();
+    Harmless::new(stdout.lock(), filters)
+}
+
+/// Stderr: talk, harmless wherever it goes, since logs are read on terminals too.
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub(crate) fn stderr() -> Harmless<anstream::AutoStream<io::StderrLock<'static>>> {
+    Harmless::new(anstream::stderr().lock(), true)
+}
+
+/// Columns of the terminal.
+pub(crate) fn width() -> usize {
+    terminal_size::terminal_size().map_or(WIDTH, |(width, _)| usize::from(width.0))
+}
 
 /// How much to say on stderr, and to whom.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +66,7 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// Looks at the streams and sets the colour choice for the whole program.
+    #[expect(clippy::disallowed_methods, reason = "asks what the streams are, and writes nothing")]
     pub(crate) fn resolve(global: &Global) -> Self {
         let choice = match global.color {
             When::Auto => anstream::ColorChoice::Auto,
@@ -38,13 +74,14 @@ impl Terminal {
             When::Never => anstream::ColorChoice::Never,
         };
         choice.write_global();
-        let colour = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
+        let (stdout, stderr) = (io::stdout(), io::stderr());
+        let colour = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
         Self {
             quiet: global.quiet,
             verbose: global.verbose,
             stdin: io::stdin().is_terminal(),
-            stdout: io::stdout().is_terminal(),
-            stderr: io::stderr().is_terminal(),
+            stdout: stdout.is_terminal(),
+            stderr: stderr.is_terminal(),
             colour,
         }
     }
@@ -52,21 +89,21 @@ impl Terminal {
     /// Something worth saying, unless quiet. A stderr that is gone is no reason to fail.
     pub(crate) fn say(self, words: impl fmt::Display) {
         if !self.quiet {
-            let _ = writeln!(anstream::stderr(), "{words}");
+            let _ = writeln!(stderr(), "{words}");
         }
     }
 
     /// Something for those who asked for more.
     pub(crate) fn detail(self, words: impl fmt::Display) {
         if self.verbose > 0 {
-            let _ = writeln!(anstream::stderr(), "{DIM}{words}{PLAIN}");
+            let _ = writeln!(stderr(), "{DIM}{words}{PLAIN}");
         }
     }
 
     /// Something that must be said, quiet or not.
     #[expect(clippy::unused_self, reason = "a sister of `say` and `detail`, called like them")]
     pub(crate) fn warn(self, words: impl fmt::Display) {
-        let _ = writeln!(anstream::stderr(), "reformer: {words}");
+        let _ = writeln!(stderr(), "reformer: {words}");
     }
 
     /// Whether to draw bars and hints.

@@ -11,19 +11,31 @@ pub(crate) enum XChoice {
     Step,
     /// Seconds of training.
     Seconds,
+    /// Tokens of training.
+    Tokens,
+}
+
+/// An axis of the figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AxisChoice {
+    /// Across.
+    X,
+    /// Up.
+    Y,
 }
 
 /// `reformer plot`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     reformer bench attention --kind lsh,full --length 1024,4096,16384 --json | reformer plot -o attention.svg\n  \
-    reformer plot runs/a runs/b -o loss.svg")]
+    reformer plot runs/a runs/b --x tokens --log y -o loss.png\n  \
+    reformer eval runs/a --data test.jsonl --num-hashes 1,2,4,8 --json | reformer plot -o rounds.svg")]
 pub(crate) struct PlotArgs {
-    /// Files of JSON lines from `reformer bench attention --json` (`-` is stdin), or run directories [default: -]
+    /// Files of JSON lines from `bench attention --json` or `eval --json` (`-` is stdin), or run directories [default: -]
     #[arg(value_name = "FILE|RUN")]
     pub(crate) inputs: Vec<PathBuf>,
-    /// Where to [default: stdout]
-    #[arg(short, long, value_name = "FILE.svg")]
+    /// Where to, a PNG by its name, else an SVG [default: stdout]
+    #[arg(short, long, value_name = "FILE.svg|FILE.png")]
     pub(crate) output: Option<PathBuf>,
     /// The figure's title
     #[arg(long, value_name = "TEXT")]
@@ -31,4 +43,7 @@ pub(crate) struct PlotArgs {
     /// What the loss of runs is drawn over
     #[arg(long, value_name = "WHAT", default_value = "step")]
     pub(crate) x: XChoice,
+    /// Which linear axes become logarithmic
+    #[arg(long, value_name = "AXIS,…", value_delimiter = ',')]
+    pub(crate) log: Vec<AxisChoice>,
 }

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use reformer::generate::{ChatSession, ContextPolicy, Conversation, Generator};
 use reformer::text::Form;
 
-use crate::args::{ChatArgs, Global};
+use crate::args::Global;
+use crate::args::chat::ChatArgs;
 use crate::exit::usage;
 use crate::interrupt::Interrupt;
 use crate::open_model::{self, OpenModel};
@@ -16,7 +17,8 @@ use crate::{decoding, machine, number, prompt_text, sampling};
 /// Opens the model and talks.
 pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
     let folder = open_model::checkpoint(&args.model)?;
-    let settings = sampling::resolve(&folder, &args.sampling, global.seed)?;
+    let seed = global.seed.unwrap_or_else(sampling::new_seed);
+    let settings = sampling::resolve(&folder, &args.sampling, Some(seed))?;
     if args.load.is_some() && args.system.is_some() {
         return Err(usage(anyhow::anyhow!(
             "--load brings its own system prompt: give either --load or --system"
@@ -44,17 +46,31 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
     let clock = machine::clock();
     let generator = Generator::new(&opened.cpu, &opened.model, &opened.tokenizer, &clock)?
         .with_packed(packed.as_ref())
-        .with_options(decoding::options(args.decoding));
+        .with_options(decoding::options(args.decoding))
+        .with_stop(interrupt.flag());
+    let stop_tokens = sampling::stop_tokens(&folder, opened.tokenizer.end_token())?;
     let policy = sampling::policy(&args.sampling, ContextPolicy::Slide);
-    let session = ChatSession::new(generator, conversation, settings, policy)?;
-    let about = about(&opened);
-    let repl = Repl { session, terminal, interrupt: &interrupt, about, json: args.json, stats: args.stats };
+    // A bias on a token that there is not, for one, is the user's word.
+    let session = ChatSession::new(generator, conversation, settings, policy).map_err(usage)?;
+    let repl = Repl {
+        session: session.with_stop_tokens(&stop_tokens),
+        terminal,
+        interrupt: &interrupt,
+        about: about(&opened),
+        file: args.load.clone(),
+        json: args.json,
+        stats: args.stats,
+    };
+    let seed = format!("seed {seed}");
+    if args.prompt.is_some() || !terminal.stdin {
+        terminal.detail(&seed);
+    }
 
     match args.prompt.as_deref() {
         Some("-") => repl.once(&prompt_text::read()?),
-        Some(text) => repl.once(text),
+        Some(text) => repl.once(prompt_text::without_mark(text)),
         None if terminal.stdin => {
-            terminal.say(format_args!("{BOLD}{}{PLAIN}", repl.about));
+            terminal.say(format_args!("{BOLD}{}, {seed}{PLAIN}", repl.about));
             terminal.say("Type a message; /help lists commands, Ctrl-D leaves.");
             let history = if args.no_history { None } else { history_path() };
             repl.run(Source::editor(history, terminal.colour)?)

@@ -1,6 +1,6 @@
 //! `reformer completions`: a shell's completion script from the same definitions that parse the flags.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
@@ -13,6 +13,6 @@ pub(crate) fn run(shell: Shell) -> anyhow::Result<ExitCode> {
     // Generated in memory first: clap_complete panics when its writer fails, and `| head` is no reason to.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "reformer", &mut script);
-    io::stdout().lock().write_all(&script)?;
+    crate::terminal::stdout().write_all(&script)?;
     Ok(ExitCode::SUCCESS)
 }

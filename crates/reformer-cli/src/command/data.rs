@@ -3,7 +3,7 @@
 mod describe;
 mod split;
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -76,7 +76,7 @@ fn convert(dialogues: &[Dialogue], output: Option<&Path>, to: CorpusFormat) -> a
     if let Some(path) = output {
         return Ok(write_dialogues(path, dialogues, to)?);
     }
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(crate::terminal::stdout());
     write_lines(&mut out, dialogues, to)?;
     Ok(out.flush()?)
 }

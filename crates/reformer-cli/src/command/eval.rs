@@ -1,6 +1,6 @@
 //! `reformer eval`: loss, perplexity, bits per byte and accuracy of a model on a corpus.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let mut out = io::stdout().lock();
+    let mut out = crate::terminal::stdout();
     writeln!(
         out,
         "{:>10} {:>8} {:>11} {:>13} {:>9} {:>12} {:>12}",
@@ -116,7 +116,7 @@ fn compare(
         json::line(&found)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut out = io::stdout().lock();
+    let mut out = crate::terminal::stdout();
     writeln!(
         out,
         "{:>8} {:>9} {:>13} {:>10} {:>13} {:>16} {:>10} {:>12}",

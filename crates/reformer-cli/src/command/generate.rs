@@ -1,6 +1,6 @@
 //! `reformer generate`: continue a text, streaming it or as one JSON object; play a dialogue; search by beams.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,15 +12,17 @@ use reformer::generate::{
 };
 use reformer::text::Role;
 
-use crate::args::{GenerateArgs, Global};
+use crate::args::Global;
+use crate::args::generate::GenerateArgs;
 use crate::exit::{INTERRUPTED, usage};
 use crate::interrupt::Interrupt;
 use crate::stream::Stream;
-use crate::terminal::{BOLD, DIM, PLAIN, Terminal};
+use crate::terminal::{self, BOLD, DIM, PLAIN, Terminal};
 use crate::waiting::Waiting;
 use crate::{decoding, json, machine, open_model, prompt_text, sampling};
 
-/// Opens the model and continues the prompt; the prompt itself is printed first, so that the text reads whole.
+/// Opens the model and continues the prompt; the prompt itself is printed before, so that the text reads whole, once it is
+/// sure that the model can take it.
 pub(crate) fn run(args: &GenerateArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
     let folder = open_model::checkpoint(&args.model)?;
     let settings = sampling::resolve(&folder, &args.sampling, global.seed)?;
@@ -43,9 +45,10 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global, terminal: Terminal) -> a
     let clock = machine::clock();
     let generator = Generator::new(&opened.cpu, &opened.model, &opened.tokenizer, &clock)?
         .with_packed(packed.as_ref())
-        .with_options(decoding::options(args.decoding));
+        .with_options(decoding::options(args.decoding))
+        .with_stop(interrupt.flag());
     let stop_tokens = sampling::stop_tokens(&folder, opened.tokenizer.end_token())?;
-    let command = Command { args, terminal, interrupt, generator, settings, stop_tokens };
+    let command = Command { args, terminal, interrupt: &interrupt, generator, settings, stop_tokens };
     match (args.dialogue, args.beams) {
         (true, _) => command.dialogue(&prompt),
         (_, Some(beams)) => command.beams(&prompt, beams),
@@ -57,7 +60,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global, terminal: Terminal) -> a
 struct Command<'a> {
     args: &'a GenerateArgs,
     terminal: Terminal,
-    interrupt: Interrupt,
+    interrupt: &'a Interrupt,
     generator: Generator<'a>,
     settings: Sampling,
     stop_tokens: Vec<u32>,
@@ -73,12 +76,17 @@ impl Command<'_> {
             log_probs: args.log_probs,
             ..Request::new(&ids, settings)
         };
+        // A prompt that is refused is not printed: a book would bury the refusal.
+        generator.check(&request).map_err(sort)?;
         let mut cache = self.cache()?;
         let mut stream = if args.json {
-            Stream::silent(&self.interrupt)
+            Stream::silent(self.interrupt)
         } else {
-            io::stdout().lock().write_all(prompt.as_bytes())?;
-            Stream::printing(&self.interrupt)
+            if !args.no_prompt {
+                let mut out = terminal::stdout();
+                out.write_all(prompt.as_bytes()).and_then(|()| out.flush())?;
+            }
+            Stream::printing(self.interrupt)
         };
         // A streamed text is its own progress.
         let waiting = Waiting::new(self.terminal, args.json, settings.max_tokens);
@@ -88,8 +96,11 @@ impl Command<'_> {
         });
         waiting.finish();
         stream.finish()?;
-        let done = done?;
-        if let Some(path) = &args.prompt_cache {
+        let done = done.map_err(sort)?;
+        // What was read from the file need not be written again.
+        if let Some(path) =
+            args.prompt_cache.as_ref().filter(|_| done.stats.reused_tokens < done.stats.prompt_tokens)
+        {
             cache.save(path, generator)?;
         }
         if args.json {
@@ -112,7 +123,11 @@ impl Command<'_> {
     /// The state of the prompt from the run before, if there is one.
     fn cache(&self) -> anyhow::Result<Cache> {
         match self.args.prompt_cache.as_deref().filter(|path| path.exists()) {
-            Some(path) => Cache::load(path, &self.generator).with_context(|| cannot_use(path)),
+            Some(path) => {
+                let cache = Cache::load(path, &self.generator).with_context(|| cannot_use(path))?;
+                Ok(cache.keeping_prompts())
+            }
+            None if self.args.prompt_cache.is_some() => Ok(self.generator.cache().keeping_prompts()),
             None => Ok(self.generator.cache()),
         }
     }
@@ -120,7 +135,7 @@ impl Command<'_> {
     fn dialogue(&self, prompt: &str) -> anyhow::Result<ExitCode> {
         let policy = sampling::policy(&self.args.sampling, ContextPolicy::Slide);
         let (first, json) = (first_sentence(prompt), self.args.json);
-        let mut out = io::stdout().lock();
+        let mut out = terminal::stdout();
         let mut fault = None;
         let mut write = |text: std::fmt::Arguments<'_>| {
             if json {
@@ -151,7 +166,7 @@ impl Command<'_> {
         if let Some(error) = fault {
             return Err(error.into());
         }
-        let talk = talk?;
+        let talk = talk.map_err(sort)?;
         if json {
             json::line(&talk)?;
         }
@@ -163,25 +178,30 @@ impl Command<'_> {
         let ids = self.generator.tokenizer().encode(prompt)?;
         let search = BeamSearch {
             beams,
-            max_tokens: self.settings.max_tokens,
             length_penalty: self.args.length_penalty,
             stop_tokens: self.stop_tokens.clone(),
+            sampling: self.settings.clone(),
         };
-        let found = self.generator.beam_search(&ids, &search).map_err(|error| match error {
-            setting @ GenerateError::Setting { .. } => usage(setting),
-            other => other.into(),
-        })?;
+        let waiting = Waiting::new(self.terminal, true, self.settings.max_tokens);
+        let found = self.generator.beam_search(&ids, &search, &mut |_| {
+            waiting.token();
+            if self.interrupt.raised() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        waiting.finish();
+        let found = found.map_err(sort)?;
+        let code = if self.interrupt.raised() { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS };
         if self.args.json {
             json::line(&serde_json::json!({ "hypotheses": found }))?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(code);
         }
         if let Some(best) = found.first() {
-            writeln!(io::stdout().lock(), "{prompt}{}", best.text)?;
+            let prompt = if self.args.no_prompt { "" } else { prompt };
+            writeln!(terminal::stdout(), "{prompt}{}", best.text)?;
         }
         for (rank, other) in found.iter().enumerate() {
             self.terminal.detail(format_args!("{:>3} {:>9.3} {}", rank + 1, other.score, other.text));
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(code)
     }
 
     fn speed(&self, stats: &Stats) {
@@ -197,6 +217,14 @@ fn exit(finish: Finish) -> ExitCode {
     if finish == Finish::Cancelled { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS }
 }
 
+/// Settings that cannot be are the user's words.
+fn sort(error: GenerateError) -> anyhow::Error {
+    match error {
+        GenerateError::Setting { .. } | GenerateError::BiasOutOfRange { .. } => usage(error),
+        other => other.into(),
+    }
+}
+
 fn cannot_use(path: &Path) -> String {
-    format!("cannot use the prompt cache {}; remove it to read the prompt anew", path.display())
+    format!("cannot use the prompt cache {}; name another file to read the prompt into", path.display())
 }

@@ -145,7 +145,7 @@ fn as_json(
 fn as_text(subject: &Subject, tensors: bool, memory: Option<(usize, MemoryEstimate)>) -> anyhow::Result<()> {
     let count = number::count;
     let config = subject.config();
-    let mut out = io::stdout().lock();
+    let mut out = crate::terminal::stdout();
     let kinds: Vec<String> =
         config.attn_layers.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
     let positions = config.position_limit().map_or_else(|| "no limit".into(), count);

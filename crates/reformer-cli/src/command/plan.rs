@@ -169,7 +169,7 @@ impl Plan<'_> {
 
     fn text(&self) -> anyhow::Result<()> {
         let (budget, count) = (self.budget, number::count);
-        let mut out = anstream::stdout().lock();
+        let mut out = crate::terminal::styled_stdout();
         let rows =
             if budget.batch == 1 { "1 row".to_owned() } else { format!("{} rows", count(budget.batch)) };
         let passes = match self.recipe.accumulate {

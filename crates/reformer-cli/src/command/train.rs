@@ -1,6 +1,6 @@
 //! `reformer train`: a recipe resolved to a plan, then run, resumed, or only described.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -146,7 +146,7 @@ fn conclude(
 
 fn print_plan(plan: &Plan) -> anyhow::Result<()> {
     let count = number::count;
-    let mut out = io::stdout().lock();
+    let mut out = crate::terminal::stdout();
     let mut row = |name: &str, value: String| writeln!(out, "{name:16} {value}");
     row("parameters", count(plan.parameters))?;
     row("vocabulary", count(plan.vocab_size))?;

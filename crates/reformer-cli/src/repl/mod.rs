@@ -7,21 +7,26 @@ mod command;
 mod compose;
 mod source;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, bail};
+use reformer::files;
 use reformer::generate::{ChatSession, Conversation, Finish, GenerateError, Reply, Stats};
 use reformer::text::Role;
 
-pub(crate) use source::{Input, Source, history_path};
+pub(crate) use source::{Source, history_path};
 
 use crate::exit::{INTERRUPTED, report};
 use crate::interrupt::Interrupt;
 use crate::stream::Stream;
 use crate::terminal::{BOLD, DIM, PLAIN, Terminal};
 use crate::{number, sampling};
-use command::{Command, NAMES, Show, TABLE};
+use command::{ALIASES, Command, NAMES, Show, TABLE};
+use source::{Input, Line};
+
+/// Bytes of a conversation's file at most; a million words have some six.
+const LARGEST: u64 = 1 << 26;
 
 /// The chat's surroundings.
 pub(crate) struct Repl<'a> {
@@ -30,6 +35,8 @@ pub(crate) struct Repl<'a> {
     pub(crate) interrupt: &'a Interrupt,
     /// What `/show model` prints.
     pub(crate) about: String,
+    /// The conversation's own file, which /save may replace.
+    pub(crate) file: Option<PathBuf>,
     /// Print replies as JSON.
     pub(crate) json: bool,
     /// Print the speed after every reply.
@@ -43,12 +50,20 @@ impl Repl<'_> {
         let code = loop {
             self.interrupt.reset();
             match source.next()? {
-                Input::Line(line) => {
+                Input::Line(Line { text, quoted, repaired }) => {
                     hinted = false;
-                    if line.trim().is_empty() {
+                    if repaired {
+                        self.terminal
+                            .warn("a byte of the message is not UTF-8: \u{fffd} stands in its place");
+                    }
+                    if text.trim().is_empty() {
                         continue;
                     }
-                    if self.obey(&line)? {
+                    if !quoted && command::leaves(&text) && matches!(source, Source::Editor { .. }) {
+                        break ExitCode::SUCCESS;
+                    }
+                    let command = if quoted { Ok(Command::Say(text)) } else { command::parse(&text) };
+                    if self.obey(command)? {
                         break ExitCode::SUCCESS;
                     }
                     // In a pipe there is no prompt to come back to: Ctrl-C and SIGTERM end the program.
@@ -56,6 +71,7 @@ impl Repl<'_> {
                         break ExitCode::from(INTERRUPTED);
                     }
                 }
+                Input::NotText => self.terminal.warn("a byte that is not UTF-8 came in and was left out"),
                 Input::Interrupted if hinted => break ExitCode::from(INTERRUPTED),
                 Input::Interrupted => {
                     self.terminal
@@ -72,8 +88,8 @@ impl Repl<'_> {
     }
 
     /// Whether to leave. A fault of a reply or a command is told and the chat goes on; a closed stdout ends it.
-    fn obey(&mut self, line: &str) -> anyhow::Result<bool> {
-        let command = match command::parse(line) {
+    fn obey(&mut self, command: Result<Command, String>) -> anyhow::Result<bool> {
+        let command = match command {
             Ok(command) => command,
             Err(complaint) => {
                 self.terminal.warn(complaint);
@@ -111,7 +127,10 @@ impl Repl<'_> {
                     say(&format_args!("{BOLD}{name}{PLAIN} {argument:width$} {meaning}"));
                 }
                 say(&"Several lines: \"\"\" around them, \\ at a line's end, Alt-Enter, or paste.");
-                say(&"// begins a message with a slash.");
+                say(&"A message that looks like a command: \"\"\"/help\"\"\".");
+                let others: Vec<String> =
+                    ALIASES.iter().map(|(alias, name)| format!("{alias} {name}")).collect();
+                say(&format_args!("{DIM}Also: {}, /temperature 0.5 and so on.{PLAIN}", others.join(", ")));
             }
             Command::New => {
                 self.session.clear();
@@ -132,6 +151,7 @@ impl Repl<'_> {
                 let mut changed = self.session.sampling().clone();
                 sampling::set(&mut changed, &key, &value)?;
                 self.session.set_sampling(changed)?;
+                say(&sampling::describe_one(self.session.sampling(), &key)?);
             }
             Command::Show(Show::Model) => say(&self.about),
             Command::Show(Show::Conversation) => self.show_conversation(),
@@ -139,21 +159,34 @@ impl Repl<'_> {
                 let text = self.session.undo()?;
                 self.terminal.say(format_args!("Took back: {text}"));
             }
-            Command::Save(path) => save(Path::new(&path), self.session.conversation()).map(|()| {
-                self.terminal.say(format_args!(
-                    "Saved {} turns to {path}.",
-                    self.session.conversation().turns().len()
-                ));
-            })?,
+            Command::Save { file, replace } => self.save(file.as_deref(), replace)?,
             Command::Load(path) => {
-                let conversation = load(Path::new(&path))?;
+                let path = at_home(&path);
+                let conversation = load(&path)?;
                 let turns = conversation.turns().len();
                 self.session.set_conversation(conversation);
-                self.terminal.say(format_args!("Loaded {turns} turns from {path}."));
+                self.terminal.say(format_args!("Loaded {turns} turns from {}.", path.display()));
+                self.file = Some(path);
             }
             Command::Stats => self.show_stats(),
             Command::Say(_) | Command::Edit(_) | Command::Regen | Command::Exit => {}
         }
+        Ok(())
+    }
+
+    /// Writes the conversation, over its own file or a new one; over another file only if told to.
+    fn save(&mut self, typed: Option<&str>, replace: bool) -> anyhow::Result<()> {
+        let Some(path) = typed.map(at_home).or_else(|| self.file.clone()) else {
+            bail!("/save needs a file name: /save FILE");
+        };
+        if path.exists() && !replace && self.file.as_deref() != Some(&path) {
+            bail!("{0} is there already; `/save! {0}` replaces it", path.display());
+        }
+        let conversation = self.session.conversation();
+        files::replace(&path, conversation.to_json().as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        self.terminal.say(format_args!("Saved {} turns to {}.", conversation.turns().len(), path.display()));
+        self.file = Some(path);
         Ok(())
     }
 
@@ -183,8 +216,11 @@ impl Repl<'_> {
             &mut dyn FnMut(&str) -> std::ops::ControlFlow<()>,
         ) -> Result<Reply, GenerateError>,
     ) -> anyhow::Result<()> {
-        let mut stream =
-            if self.json { Stream::silent(self.interrupt) } else { Stream::printing(self.interrupt) };
+        let mut stream = if self.json {
+            Stream::silent(self.interrupt)
+        } else {
+            Stream::reply(self.interrupt, self.terminal)
+        };
         let reply = act(&mut self.session, &mut |piece| stream.push(piece));
         stream.finish()?;
         match reply {
@@ -261,12 +297,23 @@ fn speed(stats: &Stats) -> String {
     )
 }
 
-fn save(path: &Path, conversation: &Conversation) -> anyhow::Result<()> {
-    std::fs::write(path, conversation.to_json()).with_context(|| format!("cannot write {}", path.display()))
+/// A path as it was typed, `~` being the person's own folder: no shell has read it.
+fn at_home(typed: &str) -> PathBuf {
+    let below = typed.strip_prefix('~').and_then(|rest| match rest.strip_prefix('/') {
+        None if rest.is_empty() => Some(""),
+        below => below,
+    });
+    match (below, std::env::home_dir()) {
+        (Some(below), Some(home)) => home.join(below),
+        _ => PathBuf::from(typed),
+    }
 }
 
-/// Reads a conversation that [`save`] or another tool wrote.
+/// Reads a conversation that `/save` or another tool wrote.
 pub(crate) fn load(path: &Path) -> anyhow::Result<Conversation> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = files::read(path, LARGEST).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| anyhow!("not UTF-8 at byte {}; JSON is", error.utf8_error().valid_up_to()))
+        .with_context(|| format!("cannot load {}", path.display()))?;
     Conversation::from_json(&text).with_context(|| format!("cannot load {}", path.display()))
 }

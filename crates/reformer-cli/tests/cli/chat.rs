@@ -50,13 +50,15 @@ fn unknown_commands_and_settings_are_answered_and_the_chat_goes_on() {
     );
     assert_done(&output);
     let stderr = stderr(&output);
-    for word in
-        ["did you mean /regen?", "temprature", "top_p is 7", "no turn to undo", "/save FILE", "nowhere.json"]
-    {
-        assert!(
-            stderr.contains(word) || stderr.contains(&word.replace("top_p is", "`top_p` is")),
-            "no {word:?} in:\n{stderr}"
-        );
+    for word in [
+        "did you mean /regen?",
+        "temprature",
+        "`top_p` is 7",
+        "no turn to undo",
+        "/save FILE",
+        "nowhere.json",
+    ] {
+        assert!(stderr.contains(word), "no {word:?} in:\n{stderr}");
     }
     assert_eq!(stdout(&output).lines().count(), 1);
 }
@@ -102,9 +104,103 @@ fn a_conversation_longer_than_the_model_slides_and_says_so() {
 }
 
 #[test]
-fn invalid_utf8_on_stdin_is_a_clear_error() {
-    let output = reformer().args(["chat", &tiny()]).write_stdin(b"caf\xe9\n".to_vec()).output().unwrap();
-    assert_fails(&output, 1, &["UTF-8"]);
+fn a_byte_that_is_no_text_costs_neither_the_message_nor_the_conversation() {
+    let model = tiny();
+    let mut command = reformer();
+    command.args(["chat", &model, "--max-tokens", "3", "--json"]);
+    let output = command.write_stdin(b"\xef\xbb\xbfcaf\xe9\nbye\n/show\n".to_vec()).output().unwrap();
+    assert_done(&output);
+    assert_eq!(stdout(&output).lines().count(), 2);
+    let said = stderr(&output);
+    assert!(said.contains("is not UTF-8") && said.contains("you caf\u{fffd}\n"), "{said}");
+}
+
+#[test]
+fn what_was_pasted_is_a_message_and_what_was_quoted_too() {
+    let output = chat("/usr/bin/env\n// main\n\"\"\"/new\"\"\"\n/show\n", &["--json"]);
+    assert_done(&output);
+    assert_eq!(stdout(&output).lines().count(), 3);
+    for word in ["you /usr/bin/env\n", "you // main\n", "you /new\n"] {
+        assert!(stderr(&output).contains(word), "no {word:?} in:\n{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_conversation_replaces_only_its_own_file_and_a_tilde_is_home() {
+    let folder = folder();
+    let other = folder.path().join("other.json");
+    fs::write(&other, "precious").unwrap();
+    let model = tiny();
+    let lines = format!(
+        "hello\n/save\n/save {0}\n/save ~/talk.json\nmore\n/save\n/save! {0}\n",
+        other.to_str().unwrap()
+    );
+    let mut command = reformer();
+    command.env("HOME", folder.path()).args(["chat", &model, "--max-tokens", "3"]);
+    let output = command.write_stdin(lines).output().unwrap();
+    assert_done(&output);
+    let said = stderr(&output);
+    for word in ["/save FILE", "other.json is there already; `/save! ", "Saved 2 turns", "Saved 4 turns"] {
+        assert!(said.contains(word), "no {word:?} in:\n{said}");
+    }
+    let turns = |path: &std::path::Path| {
+        let saved: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        saved["messages"].as_array().unwrap().len()
+    };
+    assert_eq!((turns(&folder.path().join("talk.json")), turns(&other)), (4, 4));
+}
+
+#[test]
+fn settings_are_confirmed_and_words_of_other_tools_understood() {
+    let output = chat("hello\n/temperature 0.5\n/set top_p 0.9\n/clear\n/show\n", &[]);
+    assert_done(&output);
+    for word in ["temperature          0.5\n", "top_p                0.9\n", "Nothing has been said"] {
+        assert!(stderr(&output).contains(word), "no {word:?} in:\n{}", stderr(&output));
+    }
+}
+
+#[test]
+fn each_chat_has_a_seed_of_its_own_and_tells_it() {
+    let model = tiny();
+    let seed = || {
+        let output = run(&["chat", &model, "-p", "hello", "-n", "2", "-v"]);
+        assert_done(&output);
+        let said = stderr(&output);
+        said.lines().find_map(|line| line.strip_prefix("seed ")).expect("no seed").to_owned()
+    };
+    let seeds = [seed(), seed(), seed()];
+    assert!(seeds[0] != seeds[1] || seeds[1] != seeds[2], "{seeds:?}");
+}
+
+#[test]
+fn escape_sequences_of_a_conversation_reach_no_terminal() {
+    let folder = folder();
+    let file = folder.path().join("talk.json");
+    let evil = r#"[{"role":"system","content":"\u001b]0;sys\u0007"},
+        {"role":"user","content":"\u001b]52;c;eA==\u0007"},{"role":"assistant","content":"\u009b2J"}]"#;
+    fs::write(&file, evil).unwrap();
+    let output = chat("/show\n/system\n/undo\n", &["--load", file.to_str().unwrap()]);
+    assert_done(&output);
+    let said = stderr(&output);
+    assert!(said.contains("]52;c;eA==") && said.contains("]0;sys") && said.contains("2J"), "{said}");
+    assert!(!said.contains(['\u{1b}', '\u{7}', '\u{9b}']), "{said:?}");
+}
+
+#[test]
+fn a_damaged_conversation_is_refused_by_its_name() {
+    let folder = folder();
+    let file = folder.path().join("talk.json");
+    for bad in ["", "{", "[{}]", "{\"messages\": 3}", "[{\"role\":\"user\",\"content\":7}]", "\u{0}"] {
+        fs::write(&file, bad).unwrap();
+        assert_fails(
+            &run(&["chat", &tiny(), "-p", "a", "--load", file.to_str().unwrap()]),
+            1,
+            &["talk.json"],
+        );
+    }
+    fs::write(&file, b"[\xff]").unwrap();
+    let refused = run(&["chat", &tiny(), "-p", "a", "--load", file.to_str().unwrap()]);
+    assert_fails(&refused, 1, &["talk.json", "not UTF-8 at byte 1"]);
 }
 
 #[test]

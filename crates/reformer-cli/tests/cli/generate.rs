@@ -123,7 +123,7 @@ fn a_dialogue_is_played_turn_by_turn_from_the_courses_prompt() {
     for (i, line) in lines.iter().enumerate() {
         assert!(line.starts_with(["Person 1:", "Person 2:"][i % 2]), "{lines:?}");
     }
-    assert!((2..=4).contains(&lines.len()), "{lines:?}");
+    assert!((2..=3).contains(&lines.len()), "{lines:?}");
     let json = run(&[&args[..], &["--json"]].concat());
     let json: serde_json::Value = serde_json::from_str(&stdout(&json)).unwrap();
     assert_eq!(json["turns"].as_array().unwrap().len(), lines.len());
@@ -194,7 +194,7 @@ fn a_prompt_cache_is_written_used_and_refused_for_another_model() {
     assert_eq!(first["ids"], second["ids"]);
     assert_eq!(
         (first["stats"]["reused_tokens"].as_u64(), second["stats"]["reused_tokens"].as_u64()),
-        (Some(0), Some(45))
+        (Some(0), Some(46))
     );
     std::fs::write(&cache, b"something else").unwrap();
     assert_fails(&run(&args), 1, &["prompt cache", "story.state", "not a decode state"]);
@@ -204,9 +204,86 @@ fn a_prompt_cache_is_written_used_and_refused_for_another_model() {
 fn bf16_weights_and_cache_generate_too() {
     let args =
         ["generate", &tiny(), "-p", "I need a", "--max-tokens", "8", "--weights", "bf16", "--cache", "bf16"];
-    let output = run(&args);
+    let output = run(&[&args[..], &["--json", "--logit-bias", "{\"70\": 100}"]].concat());
     assert_done(&output);
-    assert!(stdout(&output).starts_with("I need a"));
+    let done: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(done["ids"], serde_json::json!(vec![70; 8]));
+    let drawn = run(&args);
+    assert_done(&drawn);
+    assert!(stdout(&drawn).len() > "I need a\n".len(), "nothing but the prompt: {:?}", stdout(&drawn));
+}
+
+#[test]
+fn a_prompt_that_is_refused_is_not_printed_and_one_can_be_left_out() {
+    let model = tiny();
+    let long = "x".repeat(600);
+    let refused = run(&["generate", &model, "-p", &long]);
+    assert_fails(&refused, 1, &["512 positions"]);
+    assert!(stdout(&refused).is_empty());
+    let args = ["generate", &model, "-p", "I need a", "-n", "8", "--seed", "5"];
+    let (with, without) = (run(&args), run(&[&args[..], &["--no-prompt"]].concat()));
+    assert_done(&without);
+    assert_eq!(stdout(&with).strip_prefix("I need a").unwrap(), stdout(&without));
+    let beams = run(&[&args[..], &["--no-prompt", "--beams", "2"]].concat());
+    assert!(!stdout(&beams).starts_with("I need a"), "{}", stdout(&beams));
+}
+
+#[test]
+fn beams_obey_what_they_can_and_refuse_the_rest() {
+    let model = tiny();
+    let args = ["generate", &model, "-p", "a", "--max-new-tokens", "6", "--beams", "2", "--json"];
+    let beams = |more: &[&str]| run(&[&args[..], more].concat());
+    let stopped = beams(&["--logit-bias", "{\"70\": 1000}", "--stop", "DD"]);
+    assert_done(&stopped);
+    let stopped: serde_json::Value = serde_json::from_str(&stdout(&stopped)).unwrap();
+    assert_eq!(
+        (&stopped["hypotheses"][0]["text"], &stopped["hypotheses"][0]["stopped"]),
+        (&"".into(), &true.into())
+    );
+    for refused in [["--temp", "1"], ["--top-k", "3"], ["--min-p", "0.1"], ["--log-probs", "1"]] {
+        assert_fails(&beams(&refused), 2, &["--beams", refused[0].trim_end_matches("temp")]);
+    }
+    for args in [&["--beams", "2"][..], &[]] {
+        let far = run(&[&["generate", &model, "-p", "a", "--logit-bias", "{\"9999\": 1}"], args].concat());
+        assert_fails(&far, 2, &["9999", "0 to 260"]);
+        assert!(stdout(&far).is_empty());
+    }
+}
+
+#[test]
+fn an_end_that_is_also_the_padding_ends_a_text() {
+    let folder = crate::fixture::folder();
+    let checkpoint = crate::fixture::checkpoint_copy(folder.path());
+    // Byte 68 ("B") is the end here, and 0, the padding, is a second one.
+    std::fs::write(checkpoint.join("generation_config.json"), r#"{"eos_token_id": [68, 0]}"#).unwrap();
+    let dir = checkpoint.to_str().unwrap();
+    for id in ["68", "0"] {
+        for beams in [&[][..], &["--beams", "2"]] {
+            let bias = format!("{{\"{id}\": 1000}}");
+            let args = ["generate", dir, "-p", "a", "-n", "4", "--json", "--logit-bias", &bias];
+            let done = run(&[&args[..], beams].concat());
+            assert_done(&done);
+            let done: serde_json::Value = serde_json::from_str(&stdout(&done)).unwrap();
+            let ended = done["finish"] == "stop" || done["hypotheses"][0]["stopped"] == true;
+            assert!(ended, "{id}: {done}");
+        }
+        let chat = run(&[
+            "chat",
+            dir,
+            "-p",
+            "a",
+            "-n",
+            "4",
+            "--json",
+            "--logit-bias",
+            &format!("{{\"{id}\": 1000}}"),
+        ]);
+        assert_done(&chat);
+        assert!(stdout(&chat).contains("\"finish\":\"stop\""), "{}", stdout(&chat));
+    }
+    std::fs::write(checkpoint.join("generation_config.json"), r#"{"eos_token_id": "end"}"#).unwrap();
+    let refused = run(&["generate", dir, "-p", "a"]);
+    assert_fails(&refused, 1, &["generation_config.json", "eos_token_id", "\"end\""]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Rows are printed as they come, so the columns' widths are fixed by their headings and a least width.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use reformer::tensor::{Cpu, Precision, simd};
 use serde::Serialize;
@@ -184,13 +184,13 @@ impl<'a> Bench<'a> {
         if !self.timing.json {
             let (threads, simd) = (self.cpu.threads.count(), simd::Level::detect().name());
             let s = if threads == 1 { "" } else { "s" };
-            writeln!(io::stdout().lock(), "{words}; {threads} thread{s}, {simd}")?;
+            writeln!(crate::terminal::stdout(), "{words}; {threads} thread{s}, {simd}")?;
         }
         Ok(())
     }
 
     fn row(&mut self, cells: &[(&'static str, String)]) -> anyhow::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = crate::terminal::stdout();
         let line = |pick: &dyn Fn(&(&'static str, String)) -> String| {
             let padded = cells.iter().map(|cell| {
                 let width = cell.0.len().max(if cell.0.ends_with("/s") { 11 } else { 9 });

@@ -44,7 +44,7 @@ fn share(summary: &Summary) -> f64 {
 }
 
 fn as_text(input: &Path, reading: &Reading, s: &Summary, odd: &[String]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = crate::terminal::stdout();
     let count = number::count;
     writeln!(out, "{}", input.display())?;
     let files =

@@ -23,7 +23,7 @@ pub(crate) fn show(lesson: &Lesson, args: &ExplainArgs, terminal: Terminal) -> a
     }
     let pause = !args.all && terminal.stdin && terminal.stdout;
     let (bold, dim, plain) = if terminal.colour { (BOLD, DIM, PLAIN) } else { ("", "", "") };
-    let mut out = io::stdout();
+    let mut out = crate::terminal::stdout();
     let count = lesson.steps.len();
     for (at, step) in lesson.steps.iter().enumerate() {
         writeln!(out, "{bold}{} {}/{count}  {}{plain}\n", lesson.unit, at + 1, step.title)?;

@@ -1,0 +1,37 @@
+//! `reformer chat`: whom to talk to, and from where on.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::decoding::{DecodingArgs, SamplingArgs};
+
+/// `reformer chat`.
+#[derive(Debug, Args)]
+pub(crate) struct ChatArgs {
+    /// A run or a checkpoint directory
+    #[arg(value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// An instruction that stands before the conversation
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+    /// Say this, print the reply and leave; `-` reads it from stdin
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+    /// Continue a conversation that /save wrote
+    #[arg(long, value_name = "FILE")]
+    pub(crate) load: Option<PathBuf>,
+    /// Print the speed after every reply
+    #[arg(long)]
+    pub(crate) stats: bool,
+    /// Neither read nor write the history file
+    #[arg(long)]
+    pub(crate) no_history: bool,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+    #[command(flatten)]
+    pub(crate) decoding: DecodingArgs,
+    /// Print each reply as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
