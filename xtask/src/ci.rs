@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// Runs format check, tidy, clippy, tests, doctests and rustdoc; stops at the first failure. With `data` the tests on
+/// Runs format check, tidy, clippy, tests, doctests, the façade's examples and rustdoc; stops at the first failure. With `data` the tests on
 /// corpora and vectors run too, which are ignored otherwise.
 pub(crate) fn run(root: &Path, data: bool) -> Result<()> {
     let started = Instant::now();
@@ -22,6 +22,10 @@ pub(crate) fn run(root: &Path, data: bool) -> Result<()> {
         closing.extend(tests(root, true)?);
     }
     closing.extend(step(root, "doctests", &["test", "--workspace", "--doc"], &[])?);
+    // As their headers say, but unoptimised: what has just been built for the tests. None is given input to read.
+    for example in ["lsh_attention", "train_tiny", "chat_loop"] {
+        step(root, example, &["run", "--quiet", "-p", "reformer", "--example", example], &[])?;
+    }
     step(root, "rustdoc", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     println!("── what ran");
     closing.iter().for_each(|line| println!("{line}"));
@@ -53,6 +57,7 @@ fn step(root: &Path, name: &str, arguments: &[&str], environment: &[(&str, &str)
         .args(arguments)
         .envs(environment.iter().copied())
         .current_dir(root)
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -1,7 +1,7 @@
 //! A chat in a page: a conversation with a model, streamed, with its decode state reused from turn to turn.
 //!
-//! `cargo run --release --example chat_loop -- runs/demo`; without a directory it talks to an untrained model, which
-//! answers noise.
+//! `cargo run --release -p reformer --example chat_loop -- runs/demo`; without a directory it talks to an untrained
+//! model, which answers noise.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it found")]
 

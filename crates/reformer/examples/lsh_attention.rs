@@ -2,7 +2,7 @@
 //!
 //! Vectors come in clusters, as trained queries do; the exact answer attends over all pairs.
 //!
-//! `cargo run --release --example lsh_attention`
+//! `cargo run --release -p reformer --example lsh_attention`
 
 #![allow(clippy::print_stdout, reason = "an example shows what it found")]
 

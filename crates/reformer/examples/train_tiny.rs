@@ -1,6 +1,6 @@
 //! Trains a tiny byte-level Reformer on the built-in dialogues, step by step, and measures it before and after.
 //!
-//! `cargo run --release --example train_tiny`
+//! `cargo run --release -p reformer --example train_tiny`
 
 #![allow(clippy::print_stdout, reason = "an example shows what it found")]
 
