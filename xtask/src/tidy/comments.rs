@@ -13,6 +13,16 @@ const KERNELS: &[&str] = &[
     "reformer-lsh/src/lookup.rs",
     "reformer-lsh/src/knn.rs",
     "reformer-lsh/src/chunks.rs",
+    "reformer-reversible/src/coupling.rs",
+    "reformer-reversible/src/sequence.rs",
+    "reformer-model/src/sublayer",
+    "reformer-model/src/decode/",
+    "reformer-model/src/gradient_stream.rs",
+    "reformer-model/src/head.rs",
+    "reformer-model/src/memory.rs",
+    "reformer-model/src/packed.rs",
+    "reformer-model/src/positions.rs",
+    "reformer-model/src/training.rs",
 ];
 
 /// Whether the rule asks of this file.
