@@ -28,6 +28,17 @@ pub enum TrainError {
         /// Why not.
         reason: String,
     },
+    /// `packing.longer = "drop"` leaves nothing.
+    #[error(
+        "each of the {dialogues} training dialogues is longer than {length} tokens, so packing.longer = \"drop\" leaves \
+         none; raise length, or write longer = \"split\""
+    )]
+    AllTooLong {
+        /// Dialogues of the corpus.
+        dialogues: usize,
+        /// Tokens of a row.
+        length: usize,
+    },
     /// A corpus holds no token.
     #[error(
         "the {name} corpus is empty: {dialogues} dialogues and not one token; name a file with dialogues in it"

@@ -10,7 +10,8 @@
 //! so every token of the corpus is a target exactly once an epoch, and a row may hold the end of one epoch and the
 //! beginning of the next. **By length bucket** (`rows = "buckets"`), the course's way: a row is one dialogue, padded to
 //! the power of two that holds it, and a shorter bucket has more rows, so that each batch holds about the same number
-//! of tokens. Dialogues longer than `length` continue in a row of their own. Padding is masked and weighs nothing.
+//! of tokens. Dialogues longer than `length` continue in a row of their own, or are left out. Padding is masked and weighs
+//! nothing.
 //!
 //! Batch `i` is a function of the corpus, the seed and `i` alone: resuming needs no loader state but the number.
 //!
@@ -24,8 +25,9 @@ use reformer_model::Batch;
 use reformer_tensor::{Address, Purpose};
 use reformer_text::Dialogue;
 
-use crate::recipe::{Recipe, Rows};
-use buckets::Cut;
+use crate::error::TrainError;
+use crate::recipe::{Draw, Longer, Recipe, Rows};
+use buckets::{Buckets, Cut};
 pub use corpus::{Corpus, Weighting};
 
 /// Draws batches by number from a corpus.
@@ -33,6 +35,8 @@ pub use corpus::{Corpus, Weighting};
 pub struct Packer {
     corpus: Corpus,
     rows: Rows,
+    draw: Draw,
+    buckets: Buckets,
     length: usize,
     batch: usize,
     seed: u64,
@@ -56,9 +60,17 @@ struct Epoch {
 impl Packer {
     /// A packer by the recipe's rows, length, batch and seed.
     pub fn new(corpus: Corpus, recipe: &Recipe, opening: u32, pad: u32) -> Self {
+        let buckets = Buckets {
+            length: recipe.length,
+            batch: recipe.batch,
+            shortest: recipe.packing.shortest,
+            drop_longer: recipe.packing.longer == Longer::Drop,
+        };
         Self {
             corpus,
             rows: recipe.packing.rows,
+            draw: recipe.packing.draw,
+            buckets,
             length: recipe.length,
             batch: recipe.batch,
             seed: recipe.seed,
@@ -66,6 +78,15 @@ impl Packer {
             pad,
             epoch: None,
         }
+    }
+
+    /// Fails where every dialogue is left out, so that there is no batch.
+    pub fn check(&self) -> Result<(), TrainError> {
+        if self.rows == Rows::Buckets && self.buckets.count(&self.corpus) == 0 {
+            let (dialogues, length) = (self.corpus.dialogues(), self.buckets.length);
+            return Err(TrainError::AllTooLong { dialogues, length });
+        }
+        Ok(())
     }
 
     /// The corpus.
@@ -77,7 +98,7 @@ impl Packer {
     pub fn batches_per_epoch(&self) -> f64 {
         match self.rows {
             Rows::Joined => self.corpus.len() as f64 / (self.batch * self.length) as f64,
-            Rows::Buckets => buckets::count(&self.corpus, self.length, self.batch) as f64,
+            Rows::Buckets => self.buckets.count(&self.corpus) as f64,
         }
     }
 
@@ -125,11 +146,11 @@ impl Packer {
     }
 
     fn bucketed(&mut self, index: u64) -> Batch {
-        let count = buckets::count(&self.corpus, self.length, self.batch);
+        let count = self.buckets.count(&self.corpus);
         self.enter(index / count);
         let Some(epoch) = &self.epoch else { unreachable!("entered above") };
         let cuts = &epoch.batches[(index % count) as usize];
-        buckets::fill(&self.corpus, cuts, self.length, self.opening, self.pad)
+        self.buckets.batch(&self.corpus, cuts, self.opening, self.pad)
     }
 
     /// Makes `number` the epoch at hand.
@@ -137,7 +158,10 @@ impl Packer {
         if self.epoch.as_ref().is_some_and(|epoch| epoch.number == number) {
             return;
         }
-        let order = self.order(number);
+        let order = match self.draw {
+            Draw::Shuffle => self.order(number),
+            Draw::Random => Vec::new(),
+        };
         let mut epoch = Epoch { number, order, starts: Vec::new(), batches: Vec::new() };
         match self.rows {
             Rows::Joined => {
@@ -148,10 +172,23 @@ impl Packer {
                 }
             }
             Rows::Buckets => {
-                epoch.batches = buckets::plan(&self.corpus, &epoch.order, self.length, self.batch);
+                epoch.batches = match self.draw {
+                    Draw::Shuffle => self.buckets.plan(&self.corpus, &epoch.order),
+                    Draw::Random => {
+                        let count = self.buckets.count(&self.corpus) as usize;
+                        self.buckets.fill_up(&self.corpus, count, self.draws(number))
+                    }
+                };
             }
         }
         self.epoch = Some(epoch);
+    }
+
+    /// Dialogues drawn at random at the address (seed, epoch), without end.
+    fn draws(&self, epoch: u64) -> impl Iterator<Item = u32> + use<> {
+        let address = Address { seed: self.seed, step: epoch, layer: 0, purpose: Purpose::Shuffle };
+        let dialogues = self.corpus.dialogues() as u64;
+        (0..).map(move |draw| ((u64::from(address.bits(draw)) * dialogues) >> 32) as u32)
     }
 
     /// The dialogues' order in an epoch: Fisher–Yates at the address (seed, epoch).

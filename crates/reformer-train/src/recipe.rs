@@ -12,7 +12,7 @@
 //!
 //! [model]                      # see ModelRecipe
 //! [tokenizer]                  # kind = "bpe" | "bytes", vocab_size
-//! [packing]                    # form, rows, loss_on
+//! [packing]                    # form, rows, draw, longer, shortest, loss_on
 //! [optimizer]                  # kind = "adamw" | "adafactor", betas, weight decay, clipping
 //! [schedule]                   # kind = "constant" | "warmup_rsqrt" | "cosine", warmup
 //! ```
@@ -35,8 +35,8 @@ use document::Document;
 pub use error::RecipeError;
 pub use model::{ModelRecipe, ModelTokens, Positions};
 pub use sections::{
-    ClipBy, LossOn, OptimizerKind, OptimizerRecipe, PackingRecipe, Rows, ScheduleKind, ScheduleRecipe,
-    TokenizerKind, TokenizerRecipe,
+    ClipBy, Draw, Longer, LossOn, OptimizerKind, OptimizerRecipe, PackingRecipe, Rows, ScheduleKind,
+    ScheduleRecipe, TokenizerKind, TokenizerRecipe,
 };
 
 /// The recipe behind `--demo`, a file of the repository.

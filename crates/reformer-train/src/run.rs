@@ -177,6 +177,7 @@ pub(crate) fn prepare(recipe: &Recipe, threads: usize, from: Option<&Path>) -> R
     };
     let opening = end.unwrap_or(pad);
     let packer = Packer::new(corpus, recipe, opening, pad);
+    packer.check()?;
     Ok(Prepared { trainer: Trainer::new(cpu, model, packer, recipe), tokenizer, valid, opening })
 }
 

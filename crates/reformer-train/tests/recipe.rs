@@ -1,6 +1,7 @@
 //! Recipes: every slip is caught, named, placed, and answered with what to write.
 
 use reformer_train::Recipe;
+use reformer_train::recipe::ModelTokens;
 
 fn sets(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
@@ -144,4 +145,20 @@ fn the_axial_shape_covers_every_length() {
 fn broken_toml_names_the_line() {
     let error = error("length = 5\nbatch = = 3\n");
     assert!(error.starts_with("the recipe is not valid TOML in line 2"), "{error}");
+}
+
+#[test]
+fn the_rows_of_the_vocabulary_may_be_more_than_the_tokens_but_not_fewer() {
+    let recipe = |rows: usize| {
+        let text = format!(
+            "length = 2048\n[model]\nhidden_size = 512\nattn_layers = [\"full\"]\nlayers = 2\n\
+             positions = \"learned\"\nvocab_rows = {rows}"
+        );
+        let tokens = ModelTokens { vocab_size: 32_000, pad: 0, end: None };
+        Recipe::parse(&text, &[]).unwrap().model.config(tokens, 1)
+    };
+    // The chatbot of the course.
+    assert_eq!(reformer_model::memory::parameter_count(&recipe(33_000).unwrap()), 58_072_296);
+    let error = recipe(31_000).unwrap_err().to_string();
+    assert!(error.contains("vocab_rows") && error.contains("32000"), "{error}");
 }

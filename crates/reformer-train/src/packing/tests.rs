@@ -160,3 +160,62 @@ fn holding_out_splits_without_loss() {
     assert_eq!((train.len(), held.len()), (103, 2));
     assert_eq!(held[0].id, "49");
 }
+
+/// Eleven short dialogues and one that is longer than a row.
+const LENGTHS: [usize; 12] = [3, 40, 9, 61, 25, 14, 2, 33, 90, 7, 18, 52];
+
+#[test]
+fn longer_dialogues_are_left_out_where_the_recipe_drops_them() {
+    let text = "length = 64\nbatch = 1\n[packing]\nrows = \"buckets\"\nlonger = \"drop\"\nshortest = 16";
+    let mut packer = packer(&LENGTHS, text);
+    let wanted: usize = (0..12).map(|d| packer.corpus().dialogue(d).0.len()).filter(|&len| len <= 64).sum();
+    assert!(wanted < packer.corpus().len(), "one is too long");
+    let count = packer.batches_per_epoch() as u64;
+    let mut seen = 0;
+    for index in 0..count {
+        let batch = packer.batch(index);
+        assert!([16, 32, 64].contains(&batch.len) && batch.rows <= 64 / batch.len, "{}", batch.len);
+        seen += batch.mask.map_or(batch.rows * batch.len, |mask| mask.iter().filter(|&&real| real).count());
+    }
+    assert_eq!(seen, wanted);
+}
+
+#[test]
+fn dialogues_drawn_at_random_fill_every_batch_and_come_unequally_often() {
+    let text = "length = 128\nbatch = 2\n[packing]\nrows = \"buckets\"\ndraw = \"random\"\nlonger = \"drop\"";
+    let mut packer = packer(&LENGTHS, text);
+    let mut starts: BTreeMap<Vec<u32>, usize> = BTreeMap::new();
+    for index in 0..40 {
+        let batch = packer.batch(index);
+        assert_eq!(batch.rows, 2 * 128 / batch.len, "full");
+        for row in batch.targets.chunks(batch.len) {
+            *starts.entry(row.iter().copied().take_while(|&id| id != packer.pad).collect()).or_default() += 1;
+        }
+    }
+    assert_eq!(starts.len(), 12, "each is drawn some time");
+    let counts: Vec<usize> = starts.into_values().collect();
+    assert!(counts.iter().max() > counts.iter().min(), "{counts:?}");
+    assert_eq!(
+        packer.batch(17),
+        self::packer(&LENGTHS, text).batch(17),
+        "a function of the seed and the number"
+    );
+}
+
+#[test]
+fn a_corpus_of_which_every_dialogue_is_left_out_is_refused() {
+    let text = "length = 8\n[packing]\nrows = \"buckets\"\nlonger = \"drop\"";
+    let error = packer(&[50, 60], text).check().unwrap_err().to_string();
+    assert!(error.contains("each of the 2 training dialogues is longer than 8 tokens"), "{error}");
+    assert!(
+        packer(&[1, 60], "length = 12\n[packing]\nrows = \"buckets\"\nlonger = \"drop\"").check().is_ok()
+    );
+}
+
+#[test]
+fn random_draws_and_leaving_out_are_refused_for_joined_rows() {
+    for (key, value) in [("draw", "random"), ("longer", "drop")] {
+        let error = Recipe::parse(&format!("[packing]\n{key} = \"{value}\""), &[]).unwrap_err().to_string();
+        assert!(error.contains(&format!("packing.{key}")) && error.contains("buckets"), "{error}");
+    }
+}

@@ -33,6 +33,9 @@ pub struct ModelRecipe {
     pub head_size: usize,
     /// Width of the feed-forward layers.
     pub feed_forward_size: usize,
+    /// Rows of the word table and of the head, where they are to be more than the tokenizer has tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vocab_rows: Option<usize>,
     /// The layers' attention: `lsh`, `local` or `full`, one a layer.
     pub attn_layers: Vec<String>,
     /// Rounds of hashing.
@@ -119,6 +122,7 @@ impl ModelRecipe {
             heads,
             head_size,
             feed_forward_size,
+            vocab_rows: doc.size_or_auto("model.vocab_rows", 1)?,
             attn_layers,
             num_hashes: doc.size("model.num_hashes", 2, 1)?,
             num_buckets,
@@ -147,8 +151,16 @@ impl ModelRecipe {
             "full" => Kind::Full,
             _ => Kind::Local,
         });
+        let vocab_size = self.vocab_rows.unwrap_or(tokens.vocab_size);
+        if vocab_size < tokens.vocab_size {
+            let message = format!(
+                "model.vocab_rows: got {vocab_size} for a tokenizer of {} tokens; raise it, or leave it out",
+                tokens.vocab_size
+            );
+            return Err(RecipeError::Model(message));
+        }
         let mut fields = Fields {
-            vocab_size: tokens.vocab_size,
+            vocab_size,
             pad_token_id: Some(tokens.pad),
             eos_token_id: tokens.end.map(TokenIds::One),
             hidden_size: self.hidden_size,

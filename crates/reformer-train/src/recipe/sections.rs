@@ -70,6 +70,26 @@ pub enum LossOn {
     Assistant,
 }
 
+/// Which dialogues an epoch has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Draw {
+    /// Every dialogue once, in a new order.
+    Shuffle,
+    /// Each drawn at random from all, as the course's generator does: some come twice, some not at all.
+    Random,
+}
+
+/// What becomes of dialogues longer than a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Longer {
+    /// They go on in a row of their own.
+    Split,
+    /// They are left out, as the course filters by length.
+    Drop,
+}
+
 /// `[packing]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PackingRecipe {
@@ -77,6 +97,12 @@ pub struct PackingRecipe {
     pub form: Form,
     /// How dialogues fill rows.
     pub rows: Rows,
+    /// Which dialogues an epoch has.
+    pub draw: Draw,
+    /// What becomes of dialogues longer than a row.
+    pub longer: Longer,
+    /// The shortest length bucket.
+    pub shortest: usize,
     /// Which tokens the loss counts in full.
     pub loss_on: LossOn,
     /// The weight of every other token.
@@ -88,9 +114,26 @@ impl PackingRecipe {
         let forms = [("marks", Form::Marks), ("course", Form::Course)];
         let rows = [("joined", Rows::Joined), ("buckets", Rows::Buckets)];
         let loss = [("all", LossOn::All), ("assistant", LossOn::Assistant)];
+        let form = doc.choice("packing.form", Form::Marks, &forms)?;
+        let rows = doc.choice("packing.rows", Rows::Joined, &rows)?;
+        let draws = [("shuffle", Draw::Shuffle), ("random", Draw::Random)];
+        let draw = doc.choice("packing.draw", Draw::Shuffle, &draws)?;
+        let longer = [("split", Longer::Split), ("drop", Longer::Drop)];
+        let longer = doc.choice("packing.longer", Longer::Split, &longer)?;
+        let then = "write rows = \"buckets\", or leave the key out";
+        if rows == Rows::Joined && draw == Draw::Random {
+            return Err(doc.illegal("packing.draw", "random draws need a row for each dialogue", then));
+        }
+        if rows == Rows::Joined && longer == Longer::Drop {
+            return Err(doc.illegal("packing.longer", "in joined rows no dialogue is too long", then));
+        }
         Ok(Self {
-            form: doc.choice("packing.form", Form::Marks, &forms)?,
-            rows: doc.choice("packing.rows", Rows::Joined, &rows)?,
+            form,
+            rows,
+            draw,
+            longer,
+            // Below 32, padding costs less than another bucket's leftover batch.
+            shortest: doc.size("packing.shortest", 32, 1)?,
             loss_on: doc.choice("packing.loss_on", LossOn::All, &loss)?,
             loss_elsewhere: doc.number("packing.loss_elsewhere", 0.0, 0.0, 1.0)?,
         })
