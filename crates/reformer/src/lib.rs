@@ -34,3 +34,8 @@ pub use reformer_train as train;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The course's page: its Rust blocks, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/course.md")]
+struct Course;
