@@ -39,6 +39,13 @@ fn the_side_of_a_plane_is_the_sign_of_a_dot_product_and_on_the_plane_it_is_zero(
 }
 
 #[test]
+fn several_planes_make_one_number_in_which_plane_i_weighs_two_to_the_i_and_zero_counts_as_the_positive_side()
+{
+    // [2, 2] lies on the second plane.
+    assert_eq!(bucket(&planes(&[[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0]]), &[2.0, 2.0]), 3);
+}
+
+#[test]
 fn three_random_planes_of_seed_0_put_the_vector_2_2_into_bucket_7() {
     let planes = planes(&[[1.764_052_3, 0.400_157_2], [0.978_738, 2.240_893_2], [1.867_558, -0.977_277_9]]);
     assert_eq!(bucket(&planes, &[2.0, 2.0]), 7, "all three sides are positive");
