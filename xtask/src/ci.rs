@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// Runs format check, tidy, clippy, tests, doctests, the façade's examples and rustdoc; stops at the first failure. With `data` the tests on
-/// corpora and vectors run too, which are ignored otherwise.
+/// Runs format check, tidy, clippy, tests, doctests, the façade's examples and rustdoc; stops at the first failure.
+/// With `data` the tests on corpora and vectors run too, which are ignored otherwise.
 pub(crate) fn run(root: &Path, data: bool) -> Result<()> {
     let started = Instant::now();
     step(root, "format", &["fmt", "--all", "--check"], &[])?;

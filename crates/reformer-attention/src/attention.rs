@@ -11,11 +11,12 @@
 //! | local | the chunks of neighbouring positions around one's own | O(len·chunk) |
 //! | LSH | in round r's list sorted by bucket, the chunks around one's own (paper, section 2 and appendix A) | O(rounds·len·chunk) |
 //!
-//! Buckets come in as values, one [`Buckets`] per sequence and head; hashing is not differentiated. The rounds are added
-//! up into `out` and `z` as they come: no `[rounds, len, head_dim]` exists, and the backward pass needs `z` and `dO·O` only.
+//! Buckets come in as values, one [`Buckets`] per sequence and head; hashing is not differentiated. The rounds are
+//! added up into `out` and `z` as they come: no `[rounds, len, head_dim]` exists, and the backward pass needs `z` and
+//! `dO·O` only.
 //!
-//! Short LSH sequences ([`LshConfig::is_exact`]) take every pair that shares a bucket in any round, as if a chunk held the
-//! whole sequence: cheaper than several rounds of chunks, and nothing falls outside the reach.
+//! Short LSH sequences ([`LshConfig::is_exact`]) take every pair that shares a bucket in any round, as if a chunk
+//! held the whole sequence: cheaper than several rounds of chunks, and nothing falls outside the reach.
 
 use reformer_lsh::{Buckets, Chunks, Wrap};
 use reformer_tensor::{Cpu, ViewMut};

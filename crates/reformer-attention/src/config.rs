@@ -26,8 +26,9 @@ pub const ALONE: f32 = -1e5;
 
 /// How a shared query/key vector `x` becomes a key, and with it how scores are scaled.
 ///
-/// The paper divides scores by `√d_k` in equation 1 and drops the scale from its later equations; which scale its results
-/// were made with is told by its code. `Rms` is that code's: a key of length one, a query as it is, no other factor.
+/// The paper divides scores by `√d_k` in equation 1 and drops the scale from its later equations; which scale its
+/// results were made with is told by its code. `Rms` is that code's: a key of length one, a query as it is, no other
+/// factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyNorm {
     /// `x / √(mean(x²) + 1e-6) / √d`: unit length; trax and Hugging Face.
@@ -57,12 +58,13 @@ impl Keys {
 pub enum Duplicates {
     /// Count as often as they meet.
     Keep,
-    /// Lose `log(N_ij + 1e-9)`, `N_ij` the rounds in which `j` is in the reach of `i` (and in its bucket where only the
-    /// same bucket is visible), so that each visible key counts once. Equation 16 of the paper as printed counts the
-    /// rounds in which the two share a bucket, whether or not chunks show them to one another; a pair that shares a bucket
-    /// in two rounds and is in reach in one would then weigh a half. trax counts reach, and so does this.
-    /// `N_ij ≥ 1` for every visible pair, and `1 + 1e-9 = 1` in f32. The `1e-9` is reformer-pytorch's and matters only with [`Wrap::Circular`], where a key that is seen across a
-    /// round's end has `N_ij = 0` and is raised by 20.7 there, and so here.
+    /// Lose `log(N_ij + 1e-9)`, `N_ij` the rounds in which `j` is in the reach of `i` (and in its bucket where only
+    /// the same bucket is visible), so that each visible key counts once. Equation 16 of the paper as printed counts
+    /// the rounds in which the two share a bucket, whether or not chunks show them to one another; a pair that shares
+    /// a bucket in two rounds and is in reach in one would then weigh a half. trax counts reach, and so does this.
+    /// `N_ij ≥ 1` for every visible pair, and `1 + 1e-9 = 1` in f32. The `1e-9` is reformer-pytorch's and matters
+    /// only with [`Wrap::Circular`], where a key that is seen across a round's end has `N_ij = 0` and is raised by
+    /// 20.7 there, and so here.
     Correct,
 }
 
@@ -105,8 +107,8 @@ pub struct LshConfig {
 }
 
 impl LshConfig {
-    /// The paper's attention: same bucket only, each visible key once ([`Duplicates::Correct`]), causal, one chunk before;
-    /// the scale is trax's ([`KeyNorm::Rms`]).
+    /// The paper's attention: same bucket only, each visible key once ([`Duplicates::Correct`]), causal, one chunk
+    /// before; the scale is trax's ([`KeyNorm::Rms`]).
     pub const fn paper(chunk_length: usize) -> Self {
         Self {
             chunk_length,

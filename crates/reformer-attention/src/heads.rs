@@ -8,8 +8,8 @@
 //! walks is here. Heads run in parallel and own disjoint columns; inside a head work is cut by fixed sizes, so results
 //! do not depend on how many threads there are.
 //!
-//! NaN and infinity are noticed where rows are gathered anyway, not in a pass of their own; only then is the place looked
-//! for, which reads everything.
+//! NaN and infinity are noticed where rows are gathered anyway, not in a pass of their own; only then is the place
+//! looked for, which reads everything.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 

@@ -5,11 +5,11 @@
 //! local   chunks of neighbouring positions
 //! lsh     chunks of positions whose vectors hash alike, several rounds (Kitaev, Kaiser, Levskaya 2020)
 //! ```
-//! [`Attention`] is one value with three verbs, [`forward`](Attention::forward), [`backward`](Attention::backward) and
-//! [`step`](Attention::step), on strided views of `[batch·len, heads·head_dim]` matrices. What a backward pass needs of its
-//! forward pass is the output and one logsumexp per row. Buckets come in as values. Nothing here knows of projections,
-//! parameters, layers or files. Every semantic switch of the paper and of the other implementations is in
-//! [`LshConfig`], [`LocalConfig`] and [`FullConfig`].
+//! [`Attention`] is one value with three verbs, [`forward`](Attention::forward), [`backward`](Attention::backward)
+//! and [`step`](Attention::step), on strided views of `[batch·len, heads·head_dim]` matrices. What a backward pass
+//! needs of its forward pass is the output and one logsumexp per row. Buckets come in as values. Nothing here knows
+//! of projections, parameters, layers or files. Every semantic switch of the paper and of the other implementations
+//! is in [`LshConfig`], [`LocalConfig`] and [`FullConfig`].
 //!
 //! Guarantees:
 //! - any length, ragged last chunks included; a padded sequence with its mask gives what the unpadded one gives

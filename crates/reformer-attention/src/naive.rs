@@ -1,8 +1,8 @@
 //! The definitions, word for word: the truth that the fast paths are held to. For tests and benches.
 //!
-//! Which pairs meet is decided first ([`pairs`]), with integers; then one softmax
-//! over all pairs of a row, of all rounds, is taken ([`attention`], [`attention_backward`]), generic over the number type.
-//! Self-targets are written as the paper writes them, a score of `−1e5` beside the others.
+//! Which pairs meet is decided first ([`pairs`]), with integers; then one softmax over all pairs of a row, of all
+//! rounds, is taken ([`attention`], [`attention_backward`]), generic over the number type. Self-targets are written
+//! as the paper writes them, a score of `−1e5` beside the others.
 
 use reformer_lsh::{Buckets, Chunks};
 use reformer_tensor::{Address, Real};

@@ -112,7 +112,8 @@ proptest! {
         let config = LshConfig { visibility, exact: ExactLength::Never, ..LshConfig::paper(len + extra) };
         let buckets = vec![Buckets::given(1, len, 2, vec![1; len]).unwrap(); 2];
         let chunked = attend(&cpu, config, layout, &inputs, &buckets, &dout);
-        let whole = attend(&cpu, FullConfig { visibility, ..FullConfig::shared(KeyNorm::Rms) }, layout, &inputs, &[], &dout);
+        let config = FullConfig { visibility, ..FullConfig::shared(KeyNorm::Rms) };
+        let whole = attend(&cpu, config, layout, &inputs, &[], &dout);
         for (a, b) in chunked.iter().zip(&whole) {
             prop_assert!(distance(a.as_slice(), b.as_slice()) < 2e-5);
         }
@@ -125,7 +126,8 @@ proptest! {
     ) {
         let cpu = Cpu::new(2).unwrap();
         let config = LshConfig {
-            same_bucket, visibility: Visibility::CAUSAL.with_causal(causal), chunks_before: before, chunks_after: after, exact: ExactLength::Never,
+            visibility: Visibility::CAUSAL.with_causal(causal), exact: ExactLength::Never,
+            same_bucket, chunks_before: before, chunks_after: after,
             wrap: if circular { reformer_attention::Wrap::Circular } else { reformer_attention::Wrap::Bounded },
             duplicates: if correct { Duplicates::Correct } else { Duplicates::Keep },
             ..LshConfig::paper(chunk)

@@ -1,9 +1,9 @@
-//! A figure of lines as one SVG file: axes linear or logarithmic, a legend in the order of the lines' ends, colours that
-//! any renderer reads and that follow the reader's light or dark scheme in a browser.
+//! A figure of lines as one SVG file: axes linear or logarithmic, a legend in the order of the lines' ends, colours
+//! that any renderer reads and that follow the reader's light or dark scheme in a browser.
 //!
-//! By hand, because what is drawn is small and no plotting crate (plotters, kuva, charming, poloto were looked at) writes a
-//! file that changes with `prefers-color-scheme`. Lines differ by colour, mark and dash, so that neither print nor colour
-//! blindness makes two of them one.
+//! By hand, because what is drawn is small and no plotting crate (plotters, kuva, charming, poloto were looked at)
+//! writes a file that changes with `prefers-color-scheme`. Lines differ by colour, mark and dash, so that neither
+//! print nor colour blindness makes two of them one.
 
 mod paint;
 mod png;

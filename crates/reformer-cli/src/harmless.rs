@@ -1,7 +1,8 @@
 //! The filter where text meets a terminal: what a terminal would obey becomes `�`.
 //!
-//! A model of bytes, a loaded conversation, a tensor's name or a key of a recipe may hold escape sequences: they move the
-//! cursor, rename the window (OSC 0) or fill the clipboard (OSC 52). Lines, tabs and the program's own styles pass.
+//! A model of bytes, a loaded conversation, a tensor's name or a key of a recipe may hold escape sequences: they move
+//! the cursor, rename the window (OSC 0) or fill the clipboard (OSC 52). Lines, tabs and the program's own styles
+//! pass.
 //!
 //! ```text
 //! C0 but \n and \t · DEL · C1 (U+0080 to U+009F) · ESC that begins none of our styles   →   U+FFFD

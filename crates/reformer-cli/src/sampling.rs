@@ -1,7 +1,7 @@
 //! Sampling settings: from defaults, the checkpoint's generation_config.json, flags and `/set`, in rising order.
 //!
-//! One table of keys serves the file, the flags and the REPL, because they are spelled alike. [`samples`] draws with fixed
-//! settings: what a model says while it learns.
+//! One table of keys serves the file, the flags and the REPL, because they are spelled alike. [`samples`] draws with
+//! fixed settings: what a model says while it learns.
 
 use std::hash::{BuildHasher, Hasher};
 use std::ops::ControlFlow;
@@ -182,7 +182,8 @@ pub(crate) fn describe_one(sampling: &Sampling, key: &str) -> anyhow::Result<Str
     })
 }
 
-/// What a model says while it learns, one text for each of the recipe's sample prompts: what was said and what the model answered.
+/// What a model says while it learns, one text for each of the recipe's sample prompts: what was said and what the
+/// model answered.
 ///
 /// A sample is for looking at, so a fault becomes its text and training goes on.
 pub(crate) fn samples(

@@ -1,7 +1,7 @@
 //! Words of a reply into lines of the terminal's width, while they come.
 //!
-//! A word waits until it is whole, so that none is broken that fits into a line; one that fits into none is broken where
-//! the line ends. Lines of the text itself stay lines. Columns are counted as terminals do: 日 takes two.
+//! A word waits until it is whole, so that none is broken that fits into a line; one that fits into none is broken
+//! where the line ends. Lines of the text itself stay lines. Columns are counted as terminals do: 日 takes two.
 
 use unicode_width::UnicodeWidthChar;
 

@@ -6,9 +6,9 @@
 //!         → those that end go to the finished, the next b live on (a beam that goes on twice forks its state)
 //! score = Σ log p / lengthᵃ                                     a = length_penalty; 0 prefers short, 1 the mean
 //! ```
-//! Ends when b are finished and no live beam can beat the worst of them, or at `max_tokens`. One beam is greedy decoding.
-//! Penalties and biases rewrite the logits before their log-softmax; a stop string ends a beam as a stop token does.
-//! Forks share their pages, so a beam costs what it adds.
+//! Ends when b are finished and no live beam can beat the worst of them, or at `max_tokens`. One beam is greedy
+//! decoding. Penalties and biases rewrite the logits before their log-softmax; a stop string ends a beam as a stop
+//! token does. Forks share their pages, so a beam costs what it adds.
 
 use std::ops::ControlFlow;
 

@@ -4,8 +4,8 @@
 //! suppress → repetition · presence · frequency penalties → logit bias → top-k → top-p → min-p → temperature → draw
 //! ```
 //!
-//! A chain is a list of [`Rule`]s. The draw is addressed by `(seed, step)`, so the same seed gives the same text on any load
-//! and for any thread count. Temperature 0 is greedy: the largest logit, the lowest id on a tie.
+//! A chain is a list of [`Rule`]s. The draw is addressed by `(seed, step)`, so the same seed gives the same text on
+//! any load and for any thread count. Temperature 0 is greedy: the largest logit, the lowest id on a tie.
 
 use reformer_tensor::{Address, Purpose};
 use reformer_text::Tokenizer;
@@ -72,8 +72,9 @@ impl Chain {
         self
     }
 
-    /// Keeps to what a model of `vocab_size` tokens can say and `tokenizer` can write: no padding, unless it ends the text,
-    /// and no id that the tokenizer does not have, unless that ends it. A bias on a token that there is not is an error.
+    /// Keeps to what a model of `vocab_size` tokens can say and `tokenizer` can write: no padding, unless it ends the
+    /// text, and no id that the tokenizer does not have, unless that ends it. A bias on a token that there is not is
+    /// an error.
     pub(crate) fn for_model(
         self,
         tokenizer: &Tokenizer,

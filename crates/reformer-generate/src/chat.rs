@@ -1,8 +1,9 @@
 //! A chat: a conversation, a model and a decode state that grows with it.
 //!
-//! Every reply renders the whole conversation to tokens and lets the generator find how much of that its state already
-//! holds: a new turn appends, a regenerated or undone one truncates, an edited history recomputes from where it differs.
-//! A reply ends where the tokenizer's form says: at any role mark, at `<|end|>`, or at ` Person 1:` in plain text.
+//! Every reply renders the whole conversation to tokens and lets the generator find how much of that its state
+//! already holds: a new turn appends, a regenerated or undone one truncates, an edited history recomputes from where
+//! it differs. A reply ends where the tokenizer's form says: at any role mark, at `<|end|>`, or at ` Person 1:` in
+//! plain text.
 //!
 //! Knows nothing of terminals and files; commands of a REPL are calls here.
 
@@ -205,7 +206,8 @@ impl<'a> ChatSession<'a> {
         if fits(&whole) {
             return Ok((whole, 0));
         }
-        // The fewer turns, the fewer tokens: the first that fit are found by halving, since each try renders all of them.
+        // The fewer turns, the fewer tokens: the first that fit are found by halving, since each try renders all of
+        // them.
         let users = turns.iter().enumerate().skip(1).filter(|(_, turn)| turn.role == Role::User);
         let starts: Vec<usize> = users.map(|(index, _)| index).collect();
         let (mut low, mut high) = (0, starts.len());

@@ -81,8 +81,8 @@ impl Conversation {
         text
     }
 
-    /// Reads what [`to_json`](Self::to_json) writes, and what other tools write: a bare array of messages, contents that are
-    /// null or lists of text parts, `developer` for `system`.
+    /// Reads what [`to_json`](Self::to_json) writes, and what other tools write: a bare array of messages, contents
+    /// that are null or lists of text parts, `developer` for `system`.
     pub fn from_json(json: &str) -> Result<Self> {
         let mut conversation = Self::default();
         for (index, turn) in

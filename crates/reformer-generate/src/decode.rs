@@ -99,8 +99,9 @@ impl Cache {
         self
     }
 
-    /// Writes a prompt cache for a later run of the same model: the state at the end of the last prompt, with the logits
-    /// after it, so that a run that starts from the file says what the run that wrote it said. `false` if none was kept.
+    /// Writes a prompt cache for a later run of the same model: the state at the end of the last prompt, with the
+    /// logits after it, so that a run that starts from the file says what the run that wrote it said. `false` if none
+    /// was kept.
     pub fn save(&self, path: &Path, generator: &Generator<'_>) -> Result<bool> {
         let Some((state, after)) = &self.prompt else { return Ok(false) };
         state.save(path, generator.decoder.model(), Some(after))?;
@@ -275,8 +276,8 @@ impl<'a> Generator<'a> {
         self.prefill(state, &prompt[state.len()..], on_text)
     }
 
-    /// Brings the state back to what it has in common with `prompt`, one token less if that is all of it: logits are not
-    /// kept, so one token must be computed anew. Returns how many tokens it keeps.
+    /// Brings the state back to what it has in common with `prompt`, one token less if that is all of it: logits are
+    /// not kept, so one token must be computed anew. Returns how many tokens it keeps.
     fn rewind(&self, state: &mut DecodeState, prompt: &[u32]) -> usize {
         let common = state.ids().iter().zip(prompt).take_while(|(a, b)| a == b).count();
         let reused = common.min(prompt.len() - 1);

@@ -4,8 +4,8 @@
 //! course   " Person 1: first Person 2:" → …stops at " Person 1:" → " Person 1:" → …stops at " Person 2:" → …
 //! marks    <|end|> <|user|> first <|assistant|> → …stops at a mark → <|user|> → …
 //! ```
-//! Ends when the model closes the dialogue, after `max_turns` turns, after `max_tokens` in all, or when the consumer breaks.
-//! Every turn continues the decode state of the one before.
+//! Ends when the model closes the dialogue, after `max_turns` turns, after `max_tokens` in all, or when the consumer
+//! breaks. Every turn continues the decode state of the one before.
 
 use std::ops::ControlFlow;
 

@@ -1,7 +1,8 @@
 //! Generating with Reformers: sampling chain, decode loop, engine, conversations.
 //!
 //! *Should I be using this crate?* To get text out of a trained model, yes: [`Generator`] continues a prompt,
-//! [`ChatSession`] holds a conversation, [`Engine`] serves many at once. To train one, see `reformer-train`; for a command line, `reformer-cli`.
+//! [`ChatSession`] holds a conversation, [`Engine`] serves many at once. To train one, see `reformer-train`; for a
+//! command line, `reformer-cli`.
 //!
 //! ```text
 //! messages → template → ids → prefill → { logits → chain → token → whole characters → you } until stop

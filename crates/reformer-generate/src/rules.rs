@@ -11,7 +11,8 @@ use std::cmp::Ordering;
 /// One step of the chain.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rule {
-    /// Never draw these tokens, nor any id at or above `from` (a vocabulary padded beyond its tokenizer) but the spared.
+    /// Never draw these tokens, nor any id at or above `from` (a vocabulary padded beyond its tokenizer) but the
+    /// spared.
     Suppress {
         /// Excluded ids.
         tokens: Vec<u32>,

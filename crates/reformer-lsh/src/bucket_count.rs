@@ -60,8 +60,9 @@ impl BucketCount {
 
     /// `2^power` buckets: one number up to 128, beyond that the fewest factors of at most 64 each, smaller ones first.
     ///
-    /// Two factors, as the other implementations stop at, take 192 columns a round for the 32,768 buckets of a million
-    /// tokens; three take 48, fewer than the 64 of a single factor of 128. A power outside `1..=24` is taken as the nearest.
+    /// Two factors, as the other implementations stop at, take 192 columns a round for the 32,768 buckets of a
+    /// million tokens; three take 48, fewer than the 64 of a single factor of 128. A power outside `1..=24` is taken
+    /// as the nearest.
     pub fn balanced(power: u32) -> Self {
         let power = power.clamp(1, Self::MAX.ilog2());
         let count = if power <= 7 { 1 } else { power.div_ceil(6).max(2) };

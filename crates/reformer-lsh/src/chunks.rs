@@ -101,8 +101,8 @@ impl Chunks {
     }
 
     /// The chunk `at`, counted over all rounds from 0, as the chunks of `round` see it: its own round, and its ranks
-    /// there. `at` may lie beyond the ends of the round or of the list: with [`Wrap::Circular`] the circle goes on, with
-    /// [`Wrap::Bounded`] nothing is there.
+    /// there. `at` may lie beyond the ends of the round or of the list: with [`Wrap::Circular`] the circle goes on,
+    /// with [`Wrap::Bounded`] nothing is there.
     pub fn ranks(&self, round: usize, at: isize) -> Option<(usize, Range<usize>)> {
         let per_round = self.per_round();
         let chunk = match self.wrap {
@@ -140,7 +140,8 @@ impl Chunks {
     #[track_caller]
     pub fn range(&self, chunk: usize) -> Range<usize> {
         assert!(chunk < self.count(), "chunk {chunk} of {}", self.count());
-        // Rounds are cut one by one: a chunk across two of them would put the last bucket of one beside the first of the next.
+        // Rounds are cut one by one: a chunk across two of them would put the last bucket of one beside the first of
+        // the next.
         let (round, i) = (chunk / self.per_round(), chunk % self.per_round());
         let start = i * self.chunk_length;
         let end = (start + self.chunk_length).min(self.len);

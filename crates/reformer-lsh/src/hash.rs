@@ -7,8 +7,8 @@
 //!     ids[r] = bucket(P[r·columns ..])                  down the columns, a lane per row
 //! ids[r][t] = num_buckets                               where the mask says padding
 //! ```
-//! With vectors as lanes the argmax is two comparisons a column, and no number of it leaves the first caches. Pieces are of
-//! fixed size, so ids are the same bits for any number of threads. Hashing is not differentiated.
+//! With vectors as lanes the argmax is two comparisons a column, and no number of it leaves the first caches. Pieces
+//! are of fixed size, so ids are the same bits for any number of threads. Hashing is not differentiated.
 //!
 //! [`hash_one`] sums a single vector's products in another order than the matrix product does: a vector whose two
 //! best axes agree to the last bits may fall to either side. Both answers are right; neither is random.
@@ -54,7 +54,8 @@ pub fn hash_vectors<F: HashFamily>(
     }
 
     let (dim, width) = (x.cols(), (rounds * columns).next_multiple_of(ROWS_TOGETHER));
-    // A product wants its left operand row by row, and the directions come column by column: turned once for all pieces.
+    // A product wants its left operand row by row, and the directions come column by column: turned once for all
+    // pieces.
     let mut axes = cpu.workspace.take_zeroed(width * dim);
     let directions = family.directions();
     for d in 0..dim {

@@ -1,6 +1,7 @@
 //! The sign hash of random hyperplanes: bit `i` of the bucket says on which side of plane `i` the vector lies.
 //!
-//! `bucket = Σ_i 2^i · [x·r_i ≥ 0]`: a vector on a plane, the zero vector among them, is on its positive side, and −0 is
+//! `bucket = Σ_i 2^i · [x·r_i ≥ 0]`: a vector on a plane, the zero vector among them, is on its positive side, and −0
+//! is
 //! 0. NaN is on no positive side. Two vectors at angle θ agree in one bit with probability `1 − θ/π`.
 //! Coarser per plane than the cross-polytope hash, but `n` planes make `2^n` buckets with `n` columns.
 //!

@@ -108,7 +108,8 @@ impl HashFamily for Rotations {
                 let mut index = 0.0;
                 for axis in axes.chunks_exact(WIDTH) {
                     let (v, i) = (s.load(&axis[lane..]), s.splat(index));
-                    // Only a larger number replaces the top, so the first of equal ones stays, and NaN replaces nothing.
+                    // Only a larger number replaces the top, so the first of equal ones stays, and NaN replaces
+                    // nothing.
                     top_at = s.select_gt(v, top, i, top_at);
                     top = s.select_gt(v, top, v, top);
                     low_at = s.select_gt(low, v, i, low_at);

@@ -11,8 +11,9 @@
 
 use crate::buckets::Buckets;
 
-/// Positions sorted by bucket, in every round, with the start of every bucket: what a table of candidates needs, and the
-/// definition in [`naive`](crate::naive). Attention sorts with [`rank_positions`] instead, which keeps one round at a time.
+/// Positions sorted by bucket, in every round, with the start of every bucket: what a table of candidates needs, and
+/// the definition in [`naive`](crate::naive). Attention sorts with [`rank_positions`] instead, which keeps one round
+/// at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SortedBuckets {
     rounds: usize,

@@ -180,7 +180,9 @@ kernel! {
                 // Zero first: the second operand is what NaN takes.
                 Activation::Relu => update(s, row, #[inline(always)] |x| s.max(s.zero(), x)),
                 Activation::Gelu => update(s, row, #[inline(always)] |x| s.mul(x, normal(s, x))),
-                Activation::GeluTanh => update(s, row, #[inline(always)] |x| s.mul(x, s.mul_add(half, gelu_tanh(s, x), half))),
+                Activation::GeluTanh => {
+                    update(s, row, #[inline(always)] |x| s.mul(x, s.mul_add(half, gelu_tanh(s, x), half)));
+                }
                 Activation::Silu => update(s, row, #[inline(always)] |x| s.mul(x, math::sigmoid(s, x))),
                 Activation::Tanh => update(s, row, #[inline(always)] |x| math::tanh(s, x)),
                 Activation::Sigmoid => update(s, row, #[inline(always)] |x| math::sigmoid(s, x)),
@@ -192,7 +194,9 @@ kernel! {
     RowBackward: fn row_backward<'k>(kind: Activation, x: &'k [f32], dy: &'k mut [f32]) = |s| {
         let (one, half) = (s.splat(1.0), s.splat(0.5));
             match kind {
-                Activation::Relu => update_with(s, dy, x, #[inline(always)] |d, x| s.select_gt(x, s.zero(), d, s.zero())),
+                Activation::Relu => {
+                    update_with(s, dy, x, #[inline(always)] |d, x| s.select_gt(x, s.zero(), d, s.zero()));
+                }
                 Activation::Gelu => update_with(s, dy, x, #[inline(always)] |d, x| {
                     let e = math::exp(s, s.mul(s.mul(x, x), s.splat(-0.5)));
                     let density = s.mul(s.splat(FRAC_1_SQRT_2PI as f32), e);

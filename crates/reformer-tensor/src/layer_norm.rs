@@ -108,7 +108,8 @@ kernel! {
 
 kernel! {
     BackwardPanel: fn backward_panel<'k>(
-        x: View<'k>, gamma: &'k [f32], eps: f32, dy: View<'k>, dx: ViewMut<'k>, sums: &'k mut [f32], normal: &'k mut [f32]
+        x: View<'k>, gamma: &'k [f32], eps: f32, dy: View<'k>, dx: ViewMut<'k>,
+        sums: &'k mut [f32], normal: &'k mut [f32]
     ) = |s| {
         let mut dx = dx;
         let n = x.cols();

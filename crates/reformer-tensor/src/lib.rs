@@ -14,8 +14,10 @@
 //!   error against the `f64` twin is at most twice the `f32` twin's.
 //!
 //! # Where to look
-//! - data: [`Buffer`], [`Matrix`], [`View`], [`ViewMut`]   - products: [`matmul`], [`matmul_nt`], [`matmul_tn`], [`few_rows`], [`tile`], [`Precision`], [`bf16`]
-//! - layers: [`layer_norm`], [`activation`], [`bias`], [`softmax`], [`cross_entropy`], [`dropout`], [`embedding`], [`elementwise`]
+//! - data: [`Buffer`], [`Matrix`], [`View`], [`ViewMut`]   - products: [`matmul`], [`matmul_nt`], [`matmul_tn`],
+//!   [`few_rows`], [`tile`], [`Precision`], [`bf16`]
+//! - layers: [`layer_norm`], [`activation`], [`bias`], [`softmax`], [`cross_entropy`], [`dropout`], [`embedding`],
+//!   [`elementwise`]
 //! - randomness by address: [`Address`], [`Purpose`], [`Stream`]   - instructions: [`simd`]
 
 #![allow(

@@ -1,7 +1,8 @@
 //! Keeping `f32` numbers in 16 bits, and back.
 //!
-//! `bf16` is the upper half of an `f32`: [`widen`] is exact, [`narrow`] rounds to the nearest, ties to the even neighbour
-//! (relative error at most 2⁻⁸). NaN stays NaN, infinity stays infinity, a number near the largest becomes infinite.
+//! `bf16` is the upper half of an `f32`: [`widen`] is exact, [`narrow`] rounds to the nearest, ties to the even
+//! neighbour (relative error at most 2⁻⁸). NaN stays NaN, infinity stays infinity, a number near the largest becomes
+//! infinite.
 
 use crate::simd::kernel;
 use crate::{Bf16, Element};

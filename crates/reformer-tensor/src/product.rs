@@ -4,8 +4,8 @@
 //! thread, start to end. So the bits do not depend on how many threads there are. Inside a panel one of three engines
 //! works, chosen by [`choose`] from the shape:
 //!
-//! - our own register blocks and rows of dot products ([`crate::tile`]): whatever is small, flat as a step of decoding, or
-//!   multiplies by a transpose on the right (the weights of a linear layer, `[out, in]`);
+//! - our own register blocks and rows of dot products ([`crate::tile`]): whatever is small, flat as a step of
+//!   decoding, or multiplies by a transpose on the right (the weights of a linear layer, `[out, in]`);
 //! - `gemm`: large `aᵀ·b` (the gradients of weights) and wide outputs;
 //! - `faer`: the large rest.
 //!

@@ -1,8 +1,8 @@
 //! Rows of matrices that several threads write, each row once, in an order that nobody knows beforehand.
 //!
-//! Work that is sorted (attention's rounds) writes rows that lie scattered: no cutting of a [`ViewMut`] into panels gives
-//! each thread its own. [`SharedRows::claim`] hands out row `i` of `N` matrices together and marks it, so that a second
-//! claim of the same row panics instead of aliasing: a bit a row, one atomic operation a claim.
+//! Work that is sorted (attention's rounds) writes rows that lie scattered: no cutting of a [`ViewMut`] into panels
+//! gives each thread its own. [`SharedRows::claim`] hands out row `i` of `N` matrices together and marks it, so that
+//! a second claim of the same row panics instead of aliasing: a bit a row, one atomic operation a claim.
 
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, Ordering};

@@ -6,7 +6,8 @@
 //! cannot express. Only whole rows (`row`, `row_mut`) ever become slices.
 //!
 //! # Shapes
-//! - entry `(i, j)` lies at `start + i·stride + j`, `j < cols <= stride`; rows that are alone or empty lie close, whatever stride was asked for
+//! - entry `(i, j)` lies at `start + i·stride + j`, `j < cols <= stride`; rows that are alone or empty lie close,
+//!   whatever stride was asked for
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -48,8 +49,9 @@ impl<T> Clone for View<'_, T> {
 
 impl<T> Copy for View<'_, T> {}
 
-/// The stride of a matrix of this shape; panics unless `len` numbers hold it. Where no second row begins, or rows have no
-/// numbers, the stride that was given means nothing, and could lead out of the slice: the rows then lie close.
+/// The stride of a matrix of this shape; panics unless `len` numbers hold it. Where no second row begins, or rows
+/// have no numbers, the stride that was given means nothing, and could lead out of the slice: the rows then lie
+/// close.
 #[track_caller]
 fn checked_stride(len: usize, rows: usize, cols: usize, stride: usize) -> usize {
     assert!(cols <= stride || rows <= 1, "a view of {cols} columns cannot have a row stride of {stride}");

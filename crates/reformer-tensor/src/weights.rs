@@ -3,8 +3,8 @@
 //! ```text
 //! c[i, j] (+)= Σ_p a[i, p] w[j, p]        a few rows i, each of another sequence
 //! ```
-//! Such a product is as fast as memory gives the weights away: every weight is read once for all rows, in pieces of about
-//! 128 KiB that threads take as they come; `bf16` weights are half as many bytes.
+//! Such a product is as fast as memory gives the weights away: every weight is read once for all rows, in pieces of
+//! about 128 KiB that threads take as they come; `bf16` weights are half as many bytes.
 //!
 //! **A row's bits do not depend on the other rows**, nor on how many there are: every number is one dot product summed
 //! in one order ([`crate::tile`]). That is what lets sequences decode together and each say what it says alone;

@@ -3,11 +3,11 @@
 //! A [`Workspace`] lends buffers; a [`Lease`] gives its buffer back on drop, and the next lease of about that size gets
 //! it. What is lent is counted, so that a memory formula can be held to [`Workspace::peak_bytes`].
 //!
-//! The pool does not hoard: lent and idle buffers together never exceed the peak of what was lent at one time, plus an
-//! eighth or [`Workspace::SLACK`] bytes, whichever is more. A lease that finds no idle buffer of a fitting size (at least as long, at
-//! most an eighth longer) frees idle ones, largest first, until a new one fits under that ceiling. The slack is for
-//! computations whose parts want buffers of different sizes in turn: fresh memory is cleared by the system page by page,
-//! which took 5 % of a training step on 1,024 tokens.
+//! The pool does not hoard: lent and idle buffers together never exceed the peak of what was lent at one time, plus
+//! an eighth or [`Workspace::SLACK`] bytes, whichever is more. A lease that finds no idle buffer of a fitting size
+//! (at least as long, at most an eighth longer) frees idle ones, largest first, until a new one fits under that
+//! ceiling. The slack is for computations whose parts want buffers of different sizes in turn: fresh memory is
+//! cleared by the system page by page, which took 5 % of a training step on 1,024 tokens.
 //!
 //! The contents of a lease are unspecified (some finite or stale numbers, never uninitialised memory).
 

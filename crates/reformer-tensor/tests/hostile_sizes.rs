@@ -1,7 +1,8 @@
 //! Sizes that wrap, from a crate without `unsafe`: every public function that ends at a raw address refuses them.
 //!
-//! A size check such as `a.len() >= m * k` holds for `m = 2⁶³, k = 2` where the product wraps to nothing, and the kernel
-//! behind it would then leave its slices. Each test below compiles in safe code only, so what it must see is a panic.
+//! A size check such as `a.len() >= m * k` holds for `m = 2⁶³, k = 2` where the product wraps to nothing, and the
+//! kernel behind it would then leave its slices. Each test below compiles in safe code only, so what it must see is a
+//! panic.
 #![forbid(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,5 +1,5 @@
-//! How far numbers are from the truth. NaN is further than everything: `0.0.max(NaN)` is 0, so a fold by `f64::max` lets a
-//! kernel that returns NaN everywhere pass; these do not.
+//! How far numbers are from the truth. NaN is further than everything: `0.0.max(NaN)` is 0, so a fold by `f64::max`
+//! lets a kernel that returns NaN everywhere pass; these do not.
 
 /// The larger of two errors; NaN is larger than every number, and once there it stays.
 pub fn worse(a: f64, b: f64) -> f64 {

@@ -1,8 +1,8 @@
 //! A corpus cut into parts to train, to validate and to test on.
 //!
-//! Dialogues are drawn by a seed, and those that say the same go to the same part, so that nothing is tested on what was
-//! learned. A single text is cut by its length instead, where paragraphs end: the beginning to train on, the end to
-//! test on.
+//! Dialogues are drawn by a seed, and those that say the same go to the same part, so that nothing is tested on what
+//! was learned. A single text is cut by its length instead, where paragraphs end: the beginning to train on, the end
+//! to test on.
 
 use std::collections::HashMap;
 

@@ -8,8 +8,8 @@
 //!              factored optimizer state · shorter rows
 //! ```
 //!
-//! The formulas are those that tests hold to what steps really take. Heads are no change to propose: attention takes few
-//! of them at a time by itself where rows are long.
+//! The formulas are those that tests hold to what steps really take. Heads are no change to propose: attention takes
+//! few of them at a time by itself where rows are long.
 
 use reformer_model::config::{Config, Fields, Kind};
 use reformer_model::flops::{Flops, PartFlops, flops_by_part, flops_per_token};
@@ -121,8 +121,8 @@ fn exactly(config: &Config, length: usize) -> Flops {
 }
 
 /// The changes that bring the recipe's step within `limit` bytes, each on top of the ones before, until it fits or
-/// nothing is left to change; none if it fits as it is. What takes off less than a tenth of what is too much is not worth
-/// changing and is left out.
+/// nothing is left to change; none if it fits as it is. What takes off less than a tenth of what is too much is not
+/// worth changing and is left out.
 pub fn changes_to_fit(recipe: &Recipe, config: &Config, limit: usize) -> Vec<Change> {
     let bytes = |recipe: &Recipe| {
         MemoryEstimate::of(config, recipe.batch, recipe.length, &setup(recipe)).total_bytes()
@@ -195,7 +195,8 @@ fn longest(recipe: &Recipe, config: &Config, limit: usize) -> Option<usize> {
         let estimate = MemoryEstimate::of(config, recipe.batch, chunks * unit, &setup(recipe));
         estimate.total_bytes() <= limit
     };
-    // Memory grows with the length but for steps down where heads begin to be taken in turn, so halve first, then refine.
+    // Memory grows with the length but for steps down where heads begin to be taken in turn, so halve first, then
+    // refine.
     let (mut low, mut high) = (0, recipe.length.div_ceil(unit));
     while high - low > 1 {
         let middle = usize::midpoint(low, high);

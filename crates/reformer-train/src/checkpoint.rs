@@ -166,8 +166,8 @@ impl Checkpoints {
         best.is_none_or(|best| report.loss < best.loss)
     }
 
-    /// Records a checkpoint's evaluation; `best` points at it if it is the best. The evaluation's own file comes last: a
-    /// kill before it leaves a checkpoint that still owes its evaluation.
+    /// Records a checkpoint's evaluation; `best` points at it if it is the best. The evaluation's own file comes
+    /// last: a kill before it leaves a checkpoint that still owes its evaluation.
     pub fn record_eval(&self, step: u64, report: &EvalReport, best: bool) -> Result<(), TrainError> {
         let name = format!("step-{step:06}");
         if best {

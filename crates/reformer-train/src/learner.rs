@@ -6,10 +6,11 @@
 //! clip by the global norm, then the optimizer
 //! ```
 //!
-//! With `optimizer.in_backward` a group is updated as soon as its gradient is complete, and the gradients of a whole model
-//! never exist. The global norm is known only at the end of such a pass: clipping by it takes a pass of its own before,
-//! which doubles the step's time; `clip_by = "group"` limits each group's norm by itself and takes none. After an error
-//! in the middle of such a pass the groups above the fault have been changed; otherwise the parameters are as before.
+//! With `optimizer.in_backward` a group is updated as soon as its gradient is complete, and the gradients of a whole
+//! model never exist. The global norm is known only at the end of such a pass: clipping by it takes a pass of its own
+//! before, which doubles the step's time; `clip_by = "group"` limits each group's norm by itself and takes none.
+//! After an error in the middle of such a pass the groups above the fault have been changed; otherwise the parameters
+//! are as before.
 //!
 //! Knows no packing, schedule, files or clock.
 

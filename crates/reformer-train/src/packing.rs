@@ -8,10 +8,10 @@
 //! ```
 //!
 //! so every token of the corpus is a target exactly once an epoch, and a row may hold the end of one epoch and the
-//! beginning of the next. **By length bucket** (`rows = "buckets"`), the course's way: a row is one dialogue, padded to
-//! the power of two that holds it, and a shorter bucket has more rows, so that each batch holds about the same number
-//! of tokens. Dialogues longer than `length` continue in a row of their own, or are left out. Padding is masked and weighs
-//! nothing.
+//! beginning of the next. **By length bucket** (`rows = "buckets"`), the course's way: a row is one dialogue, padded
+//! to the power of two that holds it, and a shorter bucket has more rows, so that each batch holds about the same
+//! number of tokens. Dialogues longer than `length` continue in a row of their own, or are left out. Padding is
+//! masked and weighs nothing.
 //!
 //! Batch `i` is a function of the corpus, the seed and `i` alone: resuming needs no loader state but the number.
 //!

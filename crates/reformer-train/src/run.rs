@@ -129,8 +129,8 @@ fn beginning(options: &TrainOptions, checkpoints: &Checkpoints) -> Result<Option
     Ok(found)
 }
 
-/// A named checkpoint to begin at: its own run's newest, or one of another run to begin a new directory with. Going back
-/// inside a run would leave checkpoints of two pasts side by side.
+/// A named checkpoint to begin at: its own run's newest, or one of another run to begin a new directory with. Going
+/// back inside a run would leave checkpoints of two pasts side by side.
 fn branch(path: &Path, out: &Path, checkpoints: &Checkpoints) -> Result<PathBuf, TrainError> {
     let path = path.canonicalize().map_err(|_| TrainError::NoCheckpoint(path.to_owned()))?;
     match checkpoints.newest().and_then(|newest| newest.canonicalize().ok()) {

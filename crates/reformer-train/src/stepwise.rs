@@ -5,9 +5,9 @@
 //! steps     the same row read token by token through a decode state (teacher forcing)
 //! Δ         their difference, in nats a token
 //! ```
-//! Local and full layers compute the same both ways. LSH layers do not where a bucket holds more than a chunk: the forward
-//! pass cuts it at chunk borders, a step sees its latest members ([`reformer_model::DecodeState`]). Beside the loss itself,
-//! Δ tells whether a model that was trained the one way may be used the other way.
+//! Local and full layers compute the same both ways. LSH layers do not where a bucket holds more than a chunk: the
+//! forward pass cuts it at chunk borders, a step sees its latest members ([`reformer_model::DecodeState`]). Beside
+//! the loss itself, Δ tells whether a model that was trained the one way may be used the other way.
 
 use reformer_model::config::Kind;
 use reformer_model::{Batch, DecodeOptions, DecodeState, Decoder, Model, Packed, Pass};

@@ -1,4 +1,5 @@
-//! What a warm training step allocates: the two streams and their gradients, bookkeeping, and nothing else as long as its rows.
+//! What a warm training step allocates: the two streams and their gradients, bookkeeping, and nothing else as long as
+//! its rows.
 
 use allocation_counter::measure;
 use reformer_model::config::{Buckets, Config, Fields, Kind};

@@ -1,10 +1,10 @@
 //! Ten steps of training a two-layer Reformer against transformers and torch: the reversible backward pass, clipping,
 //! warm-up, the learning rate's decay, AdamW and its weight decay, all together and one after another.
 //!
-//! `fixtures/train_hf_lsh_local.py` made the trajectory twice: in float64, which counts as the truth here, and in float32.
-//! Ours is float32 too, sums in another order and has as many roundings, so it may be [`SHARE`] times as far from the truth
-//! as torch's float32 is, plus a few roundings of the largest number. No vector of either run is within 10⁻⁴ of another
-//! bucket, so the buckets are the same without being given.
+//! `fixtures/train_hf_lsh_local.py` made the trajectory twice: in float64, which counts as the truth here, and in
+//! float32. Ours is float32 too, sums in another order and has as many roundings, so it may be [`SHARE`] times as far
+//! from the truth as torch's float32 is, plus a few roundings of the largest number. No vector of either run is
+//! within 10⁻⁴ of another bucket, so the buckets are the same without being given.
 
 use std::sync::Arc;
 

@@ -13,6 +13,11 @@ const KERNELS: &[&str] = &[
     "reformer-lsh/src/lookup.rs",
     "reformer-lsh/src/knn.rs",
     "reformer-lsh/src/chunks.rs",
+    "reformer-attention/src/heads.rs",
+    "reformer-attention/src/decode/",
+    "reformer-attention/src/tile/",
+    "reformer-attention/src/visibility/",
+    "reformer-attention/src/walk/",
     "reformer-reversible/src/coupling.rs",
     "reformer-reversible/src/sequence.rs",
     "reformer-model/src/sublayer",
@@ -22,6 +27,8 @@ const KERNELS: &[&str] = &[
     "reformer-model/src/memory.rs",
     "reformer-model/src/packed.rs",
     "reformer-model/src/positions.rs",
+    "reformer-model/src/embeddings.rs",
+    "reformer-model/src/run.rs",
     "reformer-model/src/training.rs",
 ];
 

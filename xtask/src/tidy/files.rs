@@ -35,6 +35,7 @@ pub(super) fn check(file: &Path, shown: &str, krate: &str, text: &str, faults: &
     if !text.trim_start().starts_with("//!") {
         faults.push(format!("{shown}: does not open with a module doc (//!)"));
     }
+    check_width(shown, text, faults);
     let library = file.components().any(|part| part.as_os_str() == "src")
         && krate != "xtask"
         && !TALKERS.contains(&krate);

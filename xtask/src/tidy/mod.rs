@@ -27,8 +27,6 @@ use words::Words;
 #[derive(Default)]
 struct Tidy {
     faults: Vec<String>,
-    /// Breaks of rules that the tree is on its way to: counted, and no error yet.
-    later: Vec<String>,
     words: Words,
     lengths: Vec<usize>,
     circles: usize,
@@ -45,11 +43,11 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         tidy.check_crate(root, &folder, &name)?;
     }
     tidy.check_crate(root, &root.join("xtask"), "xtask")?;
-    tidy.words.faults(&mut tidy.later);
+    tidy.words.faults(&mut tidy.faults);
     let mut pages = Vec::new();
     tree::files(root, "md", &mut pages)?;
     for page in pages {
-        files::check_width(&shown(root, &page), &read(&page)?, &mut tidy.later);
+        files::check_width(&shown(root, &page), &read(&page)?, &mut tidy.faults);
     }
     tidy.report()
 }
@@ -62,12 +60,11 @@ impl Tidy {
             let (text, shown) = (read(&path)?, shown(root, &path));
             self.lengths.push(text.lines().count());
             files::check(&path, &shown, name, &text, &mut self.faults);
-            files::check_width(&shown, &text, &mut self.later);
             if comments::asks(&shown) {
                 let (lines, whys) = comments::count(&text);
                 self.kernel_lines += lines;
                 self.kernel_whys += whys;
-                comments::check(&shown, &text, &mut self.later);
+                comments::check(&shown, &text, &mut self.faults);
             }
             let below = path.strip_prefix(folder.join("src")).unwrap_or(Path::new("")).to_string_lossy();
             // Tests in files of their own are no part of the code, as those below it are none.
@@ -80,7 +77,7 @@ impl Tidy {
         }
         for circle in circles(&modules) {
             self.circles += 1;
-            self.later.push(format!("{name}: files that need each other: {}", circle.join(" ⇄ ")));
+            self.faults.push(format!("{name}: files that need each other: {}", circle.join(" ⇄ ")));
         }
         Ok(())
     }
@@ -98,15 +95,6 @@ impl Tidy {
             "tidy: kernels say why {:.1} times in 100 lines of code",
             100.0 * self.kernel_whys as f64 / self.kernel_lines.max(1) as f64
         );
-        if !self.later.is_empty() {
-            println!(
-                "tidy: {} findings of rules that are no error yet (TIDY_ALL=1 shows them)",
-                self.later.len()
-            );
-        }
-        if std::env::var_os("TIDY_ALL").is_some() {
-            self.later.iter().for_each(|finding| println!("tidy: {finding}"));
-        }
         if self.faults.is_empty() {
             return Ok(());
         }

@@ -1,4 +1,5 @@
-//! A word means one thing: words that once meant several may name one item of the workspace and no second.
+//! A word means one thing: words that once meant several may name one item that other files see and no second, and one
+//! constant.
 //!
 //! `grep PANEL` used to find seven constants of five values. What a word means stands in `ARCHITECTURE.md` ("Keep
 //! apart"); whoever needs a second meaning finds a second word.
@@ -42,7 +43,9 @@ impl Words {
             if !ITEMS.contains(&item) {
                 continue;
             }
-            if let Some(word) = ONCE.iter().find(|&&word| word == name) {
+            // What one file keeps to itself misleads nobody, but for a constant, which is searched for by its name.
+            let seen = item == "const" || at > 0 && (tokens[at - 1].is("pub") || tokens[at - 1].is(")"));
+            if let Some(word) = ONCE.iter().find(|&&word| word == name).filter(|_| seen) {
                 self.named.entry(word).or_default().push(shown.to_owned());
             }
             if item == "enum" && variants(&tokens[at + 2..]) == ["F32", "Bf16"] {
@@ -96,7 +99,9 @@ mod tests {
     fn a_second_item_of_a_word_is_told_with_its_places() {
         let files = [("a.rs", "const PANEL: usize = 1;"), ("b.rs", "pub(crate) struct PANEL;")];
         assert_eq!(faults(&files), ["`PANEL` names 2 items: a.rs, b.rs"]);
-        assert!(faults(&[("a.rs", "enum Kernel {}"), ("b.rs", "use a::Kernel; // trait Kernel")]).is_empty());
+        assert!(
+            faults(&[("a.rs", "pub enum Kernel {}"), ("b.rs", "use a::Kernel; trait Kernel {}")]).is_empty()
+        );
     }
 
     #[test]

@@ -8,8 +8,8 @@
 //! ```
 //! Keys are stored as attention uses them: scaled, or normalised where queries and keys are shared.
 //!
-//! Cloning shares every page (a fork of a conversation); writing to a page that somebody else holds too copies that page
-//! alone. Appending never moves what is there. Pages before a position can be given back (a local layer's ring).
+//! Cloning shares every page (a fork of a conversation); writing to a page that somebody else holds too copies that
+//! page alone. Appending never moves what is there. Pages before a position can be given back (a local layer's ring).
 
 use std::sync::Arc;
 
@@ -190,8 +190,8 @@ impl KeyValues {
         Ok(rows)
     }
 
-    /// `out` = the softmax-weighted values of `candidates`, positions that are kept, of which there is at least one; the
-    /// scores are left in `scores`.
+    /// `out` = the softmax-weighted values of `candidates`, positions that are kept, of which there is at least one;
+    /// the scores are left in `scores`.
     pub fn attend(
         &self,
         head: usize,

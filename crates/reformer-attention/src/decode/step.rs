@@ -144,9 +144,9 @@ fn same_bucket(config: &LshConfig, newest: usize, table: &BucketTable, met: &mut
     }
 }
 
-/// The chunks around the newest position's rank in a round's sorted list, itself left out. It is the last of its bucket:
-/// ranks before it are its bucket's from the latest on, then the buckets' before; ranks after it the following buckets'
-/// from the earliest on.
+/// The chunks around the newest position's rank in a round's sorted list, itself left out. It is the last of its
+/// bucket: ranks before it are its bucket's from the latest on, then the buckets' before; ranks after it the
+/// following buckets' from the earliest on.
 fn around_rank(config: &LshConfig, round: usize, newest: usize, table: &BucketTable, met: &mut Vec<u32>) {
     let (m, buckets) = (config.chunk_length, table.num_buckets() as u32);
     let bucket = table.bucket(round, newest);

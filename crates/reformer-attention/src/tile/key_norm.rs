@@ -9,8 +9,8 @@
 //! ```
 //! since `dc/dx = −c³x/α²` in both normalised forms.
 //!
-//! The gradient goes through the key `k` that the tile has, not through `x`: `x` lies elsewhere in memory, and where keys
-//! are shared its row is being written by the gradient itself.
+//! The gradient goes through the key `k` that the tile has, not through `x`: `x` lies elsewhere in memory, and where
+//! keys are shared its row is being written by the gradient itself.
 
 use reformer_tensor::simd::{Simd, row};
 

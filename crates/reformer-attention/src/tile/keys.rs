@@ -1,14 +1,15 @@
 //! The keys at hand: gathered once into contiguous memory, in the two orders in which products want them.
 //!
 //! ```text
-//! slot   one key: its row k = c·x, its value row v, what decides who sees it, and (backward) dk, dv, dq of its position
+//! slot   one key: its row k = c·x, its value row v, what decides who sees it,
+//!        and (backward) dk, dv, dq of its position
 //! panel  16 slots of k (backward: also of v), transposed
 //! ```
-//! Gathered keys know nothing of chunks and rounds: their users say which positions go to which slots, in pieces of whole
-//! panels. Nothing here is as long as the sequence; it is leased, so its size shows in the workspace's peak.
+//! Gathered keys know nothing of chunks and rounds: their users say which positions go to which slots, in pieces of
+//! whole panels. Nothing here is as long as the sequence; it is leased, so its size shows in the workspace's peak.
 //!
-//! What the backward pass keeps beside the keys is a type, [`SlotGradients`] in place of `()`: keys that were gathered for
-//! a forward pass cannot be asked for gradients.
+//! What the backward pass keeps beside the keys is a type, [`SlotGradients`] in place of `()`: keys that were
+//! gathered for a forward pass cannot be asked for gradients.
 //!
 //! # Shapes
 //! - `k, v, dk, dv, dq: [slots, wide]`, `wide` = `dim` rounded up to 16, the columns beyond `dim` always 0
@@ -150,7 +151,8 @@ impl KeyRows {
         self.id[slot] != NOBODY
     }
 
-    /// Empties slots: seen by nobody, and zero so that no stale number is multiplied by a probability of 0 (NaN · 0 is NaN).
+    /// Empties slots: seen by nobody, and zero so that no stale number is multiplied by a probability of 0 (NaN · 0
+    /// is NaN).
     fn hide(&mut self, slots: &Range<usize>) {
         if slots.is_empty() {
             return;

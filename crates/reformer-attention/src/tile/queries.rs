@@ -10,8 +10,8 @@
 //! Where the code departs from it:
 //! 1. Keys are read in whole panels around the visible slots ([`KeyRange::panels`]): a product reads panels. The slots
 //!    in front of the first visible one weigh nothing and are left out again in `P·V`, which goes slot by slot.
-//! 2. Rows beyond the last query of a short tile are computed like the others, up to a multiple of eight, and see nothing:
-//!    a branch a row would cost more than the row.
+//! 2. Rows beyond the last query of a short tile are computed like the others, up to a multiple of eight, and see
+//!    nothing: a branch a row would cost more than the row.
 //! 3. `P` is not normalised by its own sum: the sum goes into the accumulation over tiles and rounds. Backward it is
 //!    normalised by `z` of all rounds, so that no round needs anything of another.
 //! 4. Everything of a tile is one dispatched kernel. Apart, each of its five steps would be a call that the compiler

@@ -7,12 +7,12 @@
 //! ```
 //! Where the code departs from it:
 //! 1. Keys are compared with queries on the way ([`compared`]); an invisible score becomes `−∞`, whose exponential is
-//!    exactly 0. A row of weights, filled first, was a store and a load more a pair. Only rules that are not a comparison
-//!    or two per pair still fill one ([`weighted`], `visibility/weigh.rs`).
+//!    exactly 0. A row of weights, filled first, was a store and a load more a pair. Only rules that are not a
+//!    comparison or two per pair still fill one ([`weighted`], `visibility/weigh.rs`).
 //! 2. Four rows go together: what is loaded of the keys serves four.
 //! 3. `1/N` multiplies the exponential instead of `log N` being taken off the score: no logarithm a pair.
-//! 4. Two passes over the scores, not an online softmax: sixteen rows of scores are in the first-level cache anyway, and
-//!    a running maximum would rescale at every step.
+//! 4. Two passes over the scores, not an online softmax: sixteen rows of scores are in the first-level cache anyway,
+//!    and a running maximum would rescale at every step.
 
 use reformer_tensor::simd::{Simd, math};
 
@@ -95,7 +95,8 @@ pub(crate) fn softmax<S: Simd>(
     weight: &mut [f32],
 ) -> RowStats {
     let mut stats = RowStats { max: [f32::NEG_INFINITY; QUERIES], sum: [0.0; QUERIES] };
-    // Whether pairs are counted is decided here, outside the loops: a test a pair would cost as much as the exponential.
+    // Whether pairs are counted is decided here, outside the loops: a test a pair would cost as much as the
+    // exponential.
     match rule.meeting {
         _ if !rule.is_compared() => weighted(s, rule, rows, scores, weight, &mut stats),
         Meeting::InReach { after, reach } => {

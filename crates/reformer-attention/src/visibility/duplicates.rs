@@ -9,8 +9,8 @@
 //!
 //! ```text
 //! code = chunk                            chunks: the reach is `before` + `after` chunks around one's own
-//!      = chunk + (reach + 1)·bucket       the same, same bucket only: chunk numbers rise with buckets in a sorted list,
-//!                                         so that one comparison decides both
+//!      = chunk + (reach + 1)·bucket       the same, same bucket only: chunk numbers rise with buckets in a
+//!                                         sorted list, so that one comparison decides both
 //!      = chunk among those of all rounds  a circle; buckets are compared apart
 //!      = bucket                           no chunks at all: the exact path
 //! ```
@@ -32,8 +32,8 @@ pub(crate) enum Meeting {
     InReach { after: u32, reach: u32 },
     /// The same on a circle of `total` chunks; buckets are compared apart.
     OnCircle { after: u32, reach: u32, total: u32, same_bucket: bool },
-    /// In round h: codes (buckets) are equal. A pair that never meets is invisible; else it weighs 1, or N if duplicates
-    /// are kept.
+    /// In round h: codes (buckets) are equal. A pair that never meets is invisible; else it weighs 1, or N if
+    /// duplicates are kept.
     Anywhere { keep: bool },
 }
 
@@ -84,7 +84,8 @@ impl Codes<'_> {
     }
 }
 
-/// `[len, rounds]`: the codes with which [`Meeting`] counts the rounds in which two positions meet; empty if it does not.
+/// `[len, rounds]`: the codes with which [`Meeting`] counts the rounds in which two positions meet; empty if it does
+/// not.
 ///
 /// All rounds of a position stand side by side: a key's codes are gathered with one cache line, not with one a round.
 pub(crate) fn meeting_codes(

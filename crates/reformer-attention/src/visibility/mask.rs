@@ -13,8 +13,9 @@
 //! id_query(i)      = i if self only if alone, else NOBODY
 //! ```
 //!
-//! The same rules, asked of whole tiles: [`SequenceMask::is_causal_over`] says that nothing after a query can be seen,
-//! [`Clip`] what follows from it (and from the order of a sorted list) for the slots that a tile of queries has to read.
+//! The same rules, asked of whole tiles: [`SequenceMask::is_causal_over`] says that nothing after a query can be
+//! seen, [`Clip`] what follows from it (and from the order of a sorted list) for the slots that a tile of queries has
+//! to read.
 
 use core::ops::Range;
 
@@ -104,8 +105,8 @@ impl<'a> SequenceMask<'a> {
 
 /// Which bounds of a tile's keys follow from the order of the list that it is cut from.
 ///
-/// A list sorted by bucket and, within a bucket, by position has the visible keys of a causal query in one piece: from the
-/// beginning of its bucket's run to itself. What lies outside is not read.
+/// A list sorted by bucket and, within a bucket, by position has the visible keys of a causal query in one piece:
+/// from the beginning of its bucket's run to itself. What lies outside is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Clip {
     /// Nothing outside the run of the queries' buckets.

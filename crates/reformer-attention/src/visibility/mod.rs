@@ -6,9 +6,9 @@
 //! | `duplicates.rs` | in how many rounds do two positions meet, so that a pair can be counted once? |
 //! | `weigh.rs` | the rules that need a row of weights: circles, exact buckets, pair masks |
 //!
-//! Two other places compare a key with a query, each because it must: the softmax kernel (`tile/softmax.rs`), which compares
-//! sixteen keys in one instruction on the numbers that `mask.rs` makes, and the naive twin (`naive.rs`), which spells the
-//! law a second time on purpose. A decoding step sees the past by construction (`decode/step.rs`).
+//! Two other places compare a key with a query, each because it must: the softmax kernel (`tile/softmax.rs`), which
+//! compares sixteen keys in one instruction on the numbers that `mask.rs` makes, and the naive twin (`naive.rs`),
+//! which spells the law a second time on purpose. A decoding step sees the past by construction (`decode/step.rs`).
 
 pub(crate) mod duplicates;
 pub(crate) mod mask;

@@ -4,9 +4,9 @@
 //! w_j = 0 if j is invisible, else exp(−correction)          correction = log(N_ij + 1e-9) or 0
 //! ```
 //! The common rules never come here: where a pair weighs 1, or `1/N` by [`Meeting::InReach`], the softmax kernel
-//! (`tile/softmax.rs`) compares keys with queries itself. This is the way of the other rules and of pair masks; plain loops
-//! over [`LANES`] keys, which the compiler turns into vector code. A row of weights is a store and a load more per pair, which
-//! is why the common rules do without it.
+//! (`tile/softmax.rs`) compares keys with queries itself. This is the way of the other rules and of pair masks; plain
+//! loops over [`LANES`] keys, which the compiler turns into vector code. A row of weights is a store and a load more
+//! per pair, which is why the common rules do without it.
 
 use super::duplicates::Meeting;
 

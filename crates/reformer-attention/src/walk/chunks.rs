@@ -1,7 +1,7 @@
 //! How a list of positions is cut, and what that says of who can be seen.
 //!
-//! The cut itself is [`reformer_lsh::Chunks`]; here stands what attention adds to it: which positions the list holds, which
-//! of them count as visible, and the padding of a chunk to whole panels.
+//! The cut itself is [`reformer_lsh::Chunks`]; here stands what attention adds to it: which positions the list holds,
+//! which of them count as visible, and the padding of a chunk to whole panels.
 
 use reformer_lsh::{Buckets, Chunks, Wrap};
 
@@ -26,9 +26,9 @@ impl ChunkedList<'_> {
         self.chunks.chunk_length().next_multiple_of(QUERIES)
     }
 
-    /// What need not be read. Sorted by bucket and then by position, a causal query of its bucket sees nothing after its
-    /// own rank and nothing before its bucket's first; on a circle a run may go on behind the end, and another round's
-    /// chunk may follow.
+    /// What need not be read. Sorted by bucket and then by position, a causal query of its bucket sees nothing after
+    /// its own rank and nothing before its bucket's first; on a circle a run may go on behind the end, and another
+    /// round's chunk may follow.
     pub(crate) fn clip(&self, head: &Head<'_>) -> Clip {
         let causal = head.mask.is_causal_over(self.chunks.len());
         let gated = self.same_bucket && self.buckets.is_some();

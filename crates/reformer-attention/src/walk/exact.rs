@@ -4,15 +4,15 @@
 //! for each block of keys, for each block of queries that may see it:
 //!     o, z ← accumulated with Σ_j w_ij exp(s_ij) v_j
 //! ```
-//! The `len × len` matrix never exists; blocks that lie wholly in the future are skipped. With buckets a pair is visible
-//! if it shares a bucket in any round, which is LSH attention whose chunks are as long as the sequence: the rounds'
-//! duplicates add up to one pair under `log N_ij`, and to `N_ij` pairs without it.
+//! The `len × len` matrix never exists; blocks that lie wholly in the future are skipped. With buckets a pair is
+//! visible if it shares a bucket in any round, which is LSH attention whose chunks are as long as the sequence: the
+//! rounds' duplicates add up to one pair under `log N_ij`, and to `N_ij` pairs without it.
 //!
 //! Where the code departs from it:
 //! 1. Forward, blocks of *queries* run in parallel, each with the keys that it may see: a query's row has one writer.
-//! 2. Backward, a block of *keys* meets all its queries in turn: `dk` and `dv` then stay in the tile until the block is
-//!    done, and `dq` is added in the order of the blocks. Heads run in parallel; one head alone runs on one thread, because
-//!    two blocks would add to the same `dq`.
+//! 2. Backward, a block of *keys* meets all its queries in turn: `dk` and `dv` then stay in the tile until the block
+//!    is done, and `dq` is added in the order of the blocks. Heads run in parallel; one head alone runs on one
+//!    thread, because two blocks would add to the same `dq`.
 
 use reformer_lsh::Buckets;
 use reformer_tensor::simd::{Kernel, Simd, dispatch};
@@ -24,8 +24,8 @@ use crate::tile::keys::{GatheredKeys, PerSlot, SlotGradients};
 use crate::tile::queries::{BackwardRoom, ForwardRoom, KeyRange, Queries};
 use crate::visibility::duplicates::{Codes, Meeting};
 
-/// Keys that are gathered together, and queries that share them in the forward pass: 128 KB of keys and values of a head
-/// of 64 stay in the second-level cache while the queries pass.
+/// Keys that are gathered together, and queries that share them in the forward pass: 128 KB of keys and values of a
+/// head of 64 stay in the second-level cache while the queries pass.
 const KEYS_AT_ONCE: usize = 256;
 
 /// All pairs, or all pairs that share a bucket.

@@ -1,5 +1,5 @@
-//! Where the gradients of a chunk's keys go when the walk leaves it: to the rows of its positions, or, for the chunks of
-//! neighbouring ranges, to an overhang that is added later.
+//! Where the gradients of a chunk's keys go when the walk leaves it: to the rows of its positions, or, for the chunks
+//! of neighbouring ranges, to an overhang that is added later.
 //!
 //! ```text
 //! range         chunks first .. end                       these rows are the range's own to write

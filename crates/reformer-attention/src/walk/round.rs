@@ -11,13 +11,13 @@
 //! 1. A chunk takes `stride` slots, its length rounded up to 16: products read whole panels. The rest is hidden.
 //! 2. The gathered keys hold [`BATCH`] slots beyond the reach, so that what stays in reach is moved once a batch, not
 //!    once a chunk.
-//! 3. [`Clip::seen`](crate::visibility::mask::Clip::seen) cuts keys that the order of the list proves invisible (another
-//!    bucket's run, the future): a third of the reach is left with the automatic number of buckets. With weights compared
-//!    on the way that took a thread from 22.6 to 64.8 useful GFLOP/s at 16,384 tokens.
+//! 3. [`Clip::seen`](crate::visibility::mask::Clip::seen) cuts keys that the order of the list proves invisible
+//!    (another bucket's run, the future): a third of the reach is left with the automatic number of buckets. With
+//!    weights compared on the way that took a thread from 22.6 to 64.8 useful GFLOP/s at 16,384 tokens.
 //! 4. Chunks before and after the range are another thread's. Their gradients go to an overhang and are added after the
 //!    wave, in order: no atomics, and the same bits for any number of threads.
-//! 5. The next chunk's rows are asked for ahead, no later one's: rows of one head of eight share an eighth of the cache's
-//!    sets. Four chunks ahead was tried, and what was fetched was gone again before it was used.
+//! 5. The next chunk's rows are asked for ahead, no later one's: rows of one head of eight share an eighth of the
+//!    cache's sets. Four chunks ahead was tried, and what was fetched was gone again before it was used.
 
 use core::ops::Range;
 
@@ -50,8 +50,8 @@ pub(super) struct Round<'a> {
     pub(super) dout: Option<View<'a>>,
 }
 
-/// What a pass does on the way: `attend` to every tile of queries in turn, and `leave` every chunk, with its first slot,
-/// when no later query of the range reaches it any more.
+/// What a pass does on the way: `attend` to every tile of queries in turn, and `leave` every chunk, with its first
+/// slot, when no later query of the range reaches it any more.
 trait Visitor<P, R> {
     fn attend(
         &mut self,

@@ -6,14 +6,15 @@
 //! backward: P_rij = w_rij exp(s_ij − z_i), z over all rounds; D_i = dO_i·O_i; dS = P∘(dP − D)
 //! ```
 //! Derivation of the backward: `o_i = Σ_rj P_rij v_j` is one softmax over all pairs of all rounds, so
-//! `dv_j = Σ P dO_i` and `ds = P (dO·v_j − Σ_{r'j'} P dO·v_{j'}) = P (dP − dO·o_i)`. Rounds need nothing of one another.
+//! `dv_j = Σ P dO_i` and `ds = P (dO·v_j − Σ_{r'j'} P dO·v_{j'}) = P (dP − dO·o_i)`. Rounds need nothing of one
+//! another.
 //!
 //! Where the code departs from it:
 //! 1. **Ranges are of fixed length**, so bits do not depend on the number of threads.
-//! 2. **No write conflicts, no atomics.** In a round every position is a query once and, in its own chunk, a key once; its
-//!    rows are claimed by the range that has its chunk. What a range finds for the keys of its neighbours' chunks waits in
-//!    an *overhang* and is added afterwards, in the order of the ranges. Atomic additions would be in no fixed order, and
-//!    floats added in another order are other floats.
+//! 2. **No write conflicts, no atomics.** In a round every position is a query once and, in its own chunk, a key
+//!    once; its rows are claimed by the range that has its chunk. What a range finds for the keys of its neighbours'
+//!    chunks waits in an *overhang* and is added afterwards, in the order of the ranges. Atomic additions would be in
+//!    no fixed order, and floats added in another order are other floats.
 //! 3. **Waves.** Overhangs are added after every sixteen ranges, which bounds their memory whatever the length, and
 //!    leaves a wave long enough that threads seldom wait at its end.
 

@@ -1,7 +1,7 @@
 //! The positions of a round, sorted by bucket and, within a bucket, by position: what chunks are cut from.
 //!
-//! Only the round at work is sorted, into one list of positions, unless neighbours reach into the rounds before and after
-//! ([`Wrap::Circular`]): at a million tokens a list is 4 MB, and a thread's cache holds one.
+//! Only the round at work is sorted, into one list of positions, unless neighbours reach into the rounds before and
+//! after ([`Wrap::Circular`]): at a million tokens a list is 4 MB, and a thread's cache holds one.
 
 use core::ops::Range;
 
@@ -61,8 +61,8 @@ impl<'a> SortedRounds<'a> {
 
     /// The buckets of some ranks of a round.
     ///
-    /// Sorted as they are, they are counted off by rank: looking them up position by position is a miss of the cache each
-    /// in a long sequence, and part of what made a million tokens twice as slow a token as four thousand.
+    /// Sorted as they are, they are counted off by rank: looking them up position by position is a miss of the cache
+    /// each in a long sequence, and part of what made a million tokens twice as slow a token as four thousand.
     pub(crate) fn buckets_of(&self, round: usize, ranks: Range<usize>) -> impl Iterator<Item = u32> {
         let ids = self.buckets.round(round);
         let list = &self.of(round)[ranks.clone()];

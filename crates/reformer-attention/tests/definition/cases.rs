@@ -29,7 +29,8 @@ impl Case {
     }
 }
 
-/// All switches of LSH attention one at a time from each of the four starting points, then the other kinds, then shapes.
+/// All switches of LSH attention one at a time from each of the four starting points, then the other kinds, then
+/// shapes.
 pub fn table() -> Vec<Case> {
     let (m, len) = (8, 45);
     let mut cases = Vec::new();

@@ -27,7 +27,8 @@ pub(crate) struct GenerateArgs {
     /// Turns of a dialogue at most, the first of them the prompt
     #[arg(long, value_name = "N", default_value_t = 10, requires = "dialogue")]
     pub(crate) turns: usize,
-    /// Follow this many continuations and print the likeliest: nothing is drawn, penalties, biases and stop strings count
+    /// Follow this many continuations and print the likeliest: nothing is drawn, penalties, biases and stop strings
+    /// count
     #[arg(long, value_name = "N",
         conflicts_with_all = ["dialogue", "temperature", "top_k", "top_p", "min_p", "context", "log_probs"])]
     pub(crate) beams: Option<usize>,

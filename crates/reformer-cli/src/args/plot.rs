@@ -31,7 +31,8 @@ pub(crate) enum AxisChoice {
     reformer plot runs/a runs/b --x tokens --log y -o loss.png\n  \
     reformer eval runs/a --data test.jsonl --num-hashes 1,2,4,8 --json | reformer plot -o rounds.svg")]
 pub(crate) struct PlotArgs {
-    /// Files of JSON lines from `bench attention --json` or `eval --json` (`-` is stdin), or run directories [default: -]
+    /// Files of JSON lines from `bench attention --json` or `eval --json` (`-` is stdin), or run directories
+    /// [default: -]
     #[arg(value_name = "FILE|RUN")]
     pub(crate) inputs: Vec<PathBuf>,
     /// Where to, a PNG by its name, else an SVG [default: stdout]

@@ -1,7 +1,7 @@
 //! `reformer plan`: what a recipe's step costs at a length, and what to change to fit a memory.
 //!
-//! Arguments → recipe (with positions for the length) → [`Budget`] → text or JSON. Seconds are operations over a rate: one
-//! that was stated, or one measured with steps of the same model on a short row.
+//! Arguments → recipe (with positions for the length) → [`Budget`] → text or JSON. Seconds are operations over a
+//! rate: one that was stated, or one measured with steps of the same model on a short row.
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
-//! `reformer plot`: seconds of attention over length (the paper's figure 5), the loss of runs, or that of evaluations, as
-//! SVG or PNG.
+//! `reformer plot`: seconds of attention over length (the paper's figure 5), the loss of runs, or that of
+//! evaluations, as SVG or PNG.
 //!
 //! Reads the JSON lines of `reformer bench attention`, those of `benches/peers` (the other implementations become lines
 //! of their own), the `metrics.jsonl` of runs, or what `reformer eval --json` prints.

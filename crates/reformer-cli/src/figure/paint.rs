@@ -1,8 +1,8 @@
 //! What the parts of a figure look like: literal colours on every element, and a style sheet for dark pages.
 //!
-//! Inkscape, librsvg, CairoSVG and most converters know neither CSS variables nor media queries, so the light colours are
-//! attributes of the elements, which any renderer reads. A browser lets the style sheet win, and takes it only where the
-//! reader's page is dark.
+//! Inkscape, librsvg, CairoSVG and most converters know neither CSS variables nor media queries, so the light colours
+//! are attributes of the elements, which any renderer reads. A browser lets the style sheet win, and takes it only
+//! where the reader's page is dark.
 
 use std::fmt::Write;
 

@@ -99,7 +99,8 @@ fn duration(power: i32) -> String {
     format!("{} {unit}", 10f64.powi(power - base))
 }
 
-/// Ticks at 1, 2 and 5 times a power of ten around `low..=high`, which are logarithms; at every digit where these are few.
+/// Ticks at 1, 2 and 5 times a power of ten around `low..=high`, which are logarithms; at every digit where these are
+/// few.
 fn decades(low: f64, high: f64) -> (f64, f64, Vec<(f64, String)>) {
     let around = |digits: &[i32]| -> Vec<(f64, String)> {
         let powers = low.floor() as i32 - 1..=high.ceil() as i32 + 1;

@@ -81,8 +81,8 @@ pub(crate) fn leaves(line: &str) -> bool {
 
 /// Reads a line, or says what is wrong with it.
 ///
-/// A command is one line whose first word has one slash, at its beginning. What else may begin with a slash is something
-/// that was pasted: a path (`/usr/bin/…`), a comment (`// …`, `/* … */`), several lines.
+/// A command is one line whose first word has one slash, at its beginning. What else may begin with a slash is
+/// something that was pasted: a path (`/usr/bin/…`), a comment (`// …`, `/* … */`), several lines.
 pub(crate) fn parse(line: &str) -> Result<Command, String> {
     let text = line.trim();
     let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));

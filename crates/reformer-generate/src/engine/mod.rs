@@ -6,8 +6,8 @@
 //!                          │ a token for everyone, one step for all    │
 //!                          └───────────────────────────────────────────┘
 //! ```
-//! Sequences join and leave between any two steps. A step reads each weight once for all of them, and each sequence says
-//! what it says alone, to the bit, whatever else is going on ([`reformer_model::Decoder::step_many`]).
+//! Sequences join and leave between any two steps. A step reads each weight once for all of them, and each sequence
+//! says what it says alone, to the bit, whatever else is going on ([`reformer_model::Decoder::step_many`]).
 //!
 //! - **Back-pressure.** The queue is bounded: [`Engine::submit`] waits for a place, [`Engine::try_submit`] refuses.
 //! - **Cancelling** is dropping the [`Reply`]: noticed before the next token, or the next piece of a prompt.

@@ -8,10 +8,10 @@
 //! metadata    format, version, storage, attention, undo, layers.N.{first, lowered},
 //!             config, parameters, contents (digests)
 //! ```
-//! A state belongs to the parameters that made it: a file of another model, or of this one trained further, is refused,
-//! as is a damaged one: the digest of the contents is over every tensor's name, type, shape and bytes, and over all other
-//! metadata. Digests are 64 bits against mistakes, not against malice; what a file says is checked against the model all
-//! the same, so that a file made by hand is an error and not a wrong text.
+//! A state belongs to the parameters that made it: a file of another model, or of this one trained further, is
+//! refused, as is a damaged one: the digest of the contents is over every tensor's name, type, shape and bytes, and
+//! over all other metadata. Digests are 64 bits against mistakes, not against malice; what a file says is checked
+//! against the model all the same, so that a file made by hand is an error and not a wrong text.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -120,8 +120,8 @@ fn attention_name(attention: Option<Kind>) -> &'static str {
 }
 
 impl DecodeState {
-    /// Writes the state of a sequence that `model` has read, and the logits after it if they are at hand: whole, or not at
-    /// all.
+    /// Writes the state of a sequence that `model` has read, and the logits after it if they are at hand: whole, or
+    /// not at all.
     pub fn save(&self, path: &Path, model: &Model, logits: Option<&[f32]>) -> Result<()> {
         self.check(model.config())?;
         let mut tensors = vec![(

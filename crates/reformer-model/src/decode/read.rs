@@ -71,8 +71,8 @@ impl<'m> Decoder<'m> {
         self
     }
 
-    /// Gives up reading a prompt, between two sublayers, with [`ModelError::Stopped`] once `stop` is raised; the state is
-    /// as it was before the piece.
+    /// Gives up reading a prompt, between two sublayers, with [`ModelError::Stopped`] once `stop` is raised; the
+    /// state is as it was before the piece.
     #[must_use]
     pub fn with_stop(mut self, stop: Option<&'m AtomicBool>) -> Self {
         self.stop = stop;

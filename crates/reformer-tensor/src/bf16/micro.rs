@@ -46,8 +46,8 @@ impl Micro<'_> {
             let (stride, cols) = (c.stride(), c.cols());
             for g in 0..groups {
                 let rows = ROWS.min(c.rows() - g * ROWS);
-                // SAFETY: the instructions exist; group g of `a` and all of `b` are inside the slices; rows and columns are
-                // inside `c`.
+                // SAFETY: the instructions exist; group g of `a` and all of `b` are inside the slices; rows and
+                // columns are inside `c`.
                 unsafe {
                     let to = x86::Tile { at: c.as_mut_ptr().add(g * ROWS * stride), stride, rows, cols };
                     let a = pairs.as_ptr().add(g * group);
@@ -87,8 +87,8 @@ mod x86 {
     /// Entry (i, p) of `a` lies at `i·ROW + p·PAIR`.
     ///
     /// # Safety
-    /// The instructions must exist; `a` holds [`ROWS`] rows of `pairs`, `b` `[pairs, COLUMNS]`; the tile is writable and
-    /// has at most [`ROWS`] rows and [`COLUMNS`] columns.
+    /// The instructions must exist; `a` holds [`ROWS`] rows of `pairs`, `b` `[pairs, COLUMNS]`; the tile is writable
+    /// and has at most [`ROWS`] rows and [`COLUMNS`] columns.
     #[target_feature(enable = "avx512f,avx512bf16")]
     pub(super) unsafe fn block<const ROW: usize, const PAIR: usize>(
         a: *const u32,

@@ -1,8 +1,8 @@
 //! Products of matrices with `bf16` operands, summed in `f32`.
 //!
-//! `bf16` is the upper half of an `f32`: rounding an operand to it costs a relative error of at most 2⁻⁸, and one instruction
-//! (`vdpbf16ps`) multiplies and adds twice as many of them as there are `f32` in a vector, two neighbours along `k` at a
-//! time:
+//! `bf16` is the upper half of an `f32`: rounding an operand to it costs a relative error of at most 2⁻⁸, and one
+//! instruction (`vdpbf16ps`) multiplies and adds twice as many of them as there are `f32` in a vector, two neighbours
+//! along `k` at a time:
 //!
 //! ```text
 //! c[i, j] += a[i, 2p]·b[2p, j] + a[i, 2p+1]·b[2p+1, j]          a, b rounded to bf16; c and the sum in f32
@@ -19,8 +19,8 @@
 //!             for each 32 columns, for each 12 rows:  micro
 //! ```
 //!
-//! Bits do not depend on the number of threads: an entry is summed by one thread in order of `k`, whatever panel it is in.
-//! Numbers too small for a normal `f32` count as zero, as the instruction has it.
+//! Bits do not depend on the number of threads: an entry is summed by one thread in order of `k`, whatever panel it
+//! is in. Numbers too small for a normal `f32` count as zero, as the instruction has it.
 
 mod available;
 mod micro;
@@ -67,8 +67,8 @@ pub(crate) fn multiply(cpu: &Cpu, form: Form, a: View<'_>, b: View<'_>, w: Write
     }
 }
 
-/// Rows and columns of a panel: two panels a thread if they do not become too narrow. An entry of `c` is summed in the same
-/// order whatever panel it is in.
+/// Rows and columns of a panel: two panels a thread if they do not become too narrow. An entry of `c` is summed in
+/// the same order whatever panel it is in.
 fn grid(m: usize, n: usize, threads: usize) -> (usize, usize) {
     let (most, mut columns) = LARGEST_PANEL;
     let rows = m.div_ceil(m.div_ceil(most).max(1)).next_multiple_of(ROWS);

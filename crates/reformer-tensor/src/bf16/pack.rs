@@ -74,8 +74,8 @@ impl<'a> Right<'a> {
         Self { from, transposed: true }
     }
 
-    /// From one packed panel to the next. The two lines between them keep panels of a round depth, which are written side by
-    /// side, out of one cache set.
+    /// From one packed panel to the next. The two lines between them keep panels of a round depth, which are written
+    /// side by side, out of one cache set.
     pub(super) fn panel_stride(pairs: usize) -> usize {
         COLUMNS * (pairs + 1)
     }
@@ -158,9 +158,9 @@ fn round_along(x: &[f32], to: &mut [u32]) {
     }
 }
 
-/// Rounds two rows to pairs `(even[j], odd[j])`, zeros for a missing row, in groups of `width ≤ 16` columns: column `j` goes
-/// to `(j / width)·apart + j % width`. Up to sixteen numbers from a group's start may be overwritten: groups are filled in
-/// order of `k`.
+/// Rounds two rows to pairs `(even[j], odd[j])`, zeros for a missing row, in groups of `width ≤ 16` columns: column
+/// `j` goes to `(j / width)·apart + j % width`. Up to sixteen numbers from a group's start may be overwritten: groups
+/// are filled in order of `k`.
 fn round_beside(even: &[f32], odd: Option<&[f32]>, to: &mut [u32], (width, apart): (usize, usize)) {
     let n = even.len();
     let end = if n == 0 { 0 } else { (n - 1) / width * apart + (n - 1) % width + 1 };
@@ -218,7 +218,8 @@ mod x86 {
     };
 
     /// # Safety
-    /// The instructions must exist; `odd` is as long as `even`; `to` holds every group of `width ≤ 16` columns at its place.
+    /// The instructions must exist; `odd` is as long as `even`; `to` holds every group of `width ≤ 16` columns at its
+    /// place.
     // Whole vectors where there is room: stores under a mask are slow.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
     pub(super) unsafe fn round_beside(

@@ -89,8 +89,8 @@ fn gelu_argument<T: Real>(x: T) -> T {
     T::of(SQRT_2_OVER_PI) * (x + T::of(0.044715) * x * x * x)
 }
 
-/// The error function `2/√π ∫₀ˣ exp(−t²) dt`, to double precision: its power series near zero, the continued fraction of
-/// `erfc` (Lentz's method) further out.
+/// The error function `2/√π ∫₀ˣ exp(−t²) dt`, to double precision: its power series near zero, the continued fraction
+/// of `erfc` (Lentz's method) further out.
 pub fn erf<T: Real>(x: T) -> T {
     let x = x.to_f64_lossless();
     let square = x * x;

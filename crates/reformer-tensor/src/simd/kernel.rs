@@ -2,11 +2,15 @@
 
 /// Defines a function and the [`Kernel`](super::Kernel) behind it.
 ///
-/// `RowMax: pub fn row_max<'k>(x: &'k [f32]) -> f32 = |s| { … }` makes a struct `RowMax { x }`, which tests can run at a
-/// level of their choice, and `row_max`, which runs it at the best one. Inside the body `s` is the [`Simd`](super::Simd)
-/// token.
+/// `RowMax: pub fn row_max<'k>(x: &'k [f32]) -> f32 = |s| { … }` makes a struct `RowMax { x }`, which tests can run
+/// at a level of their choice, and `row_max`, which runs it at the best one. Inside the body `s` is the
+/// [`Simd`](super::Simd) token.
 macro_rules! kernel {
-    ($(#[$doc:meta])* $name:ident: $vis:vis fn $function:ident<$life:lifetime>($($arg:ident: $ty:ty),* $(,)?) $(-> $out:ty)? = |$s:ident| $body:block) => {
+    (
+        $(#[$doc:meta])*
+        $name:ident: $vis:vis fn $function:ident<$life:lifetime>($($arg:ident: $ty:ty),* $(,)?) $(-> $out:ty)?
+            = |$s:ident| $body:block
+    ) => {
         pub(crate) struct $name<$life> {
             $(pub(crate) $arg: $ty,)*
             pub(crate) life: core::marker::PhantomData<&$life ()>,

@@ -1,7 +1,8 @@
 //! Elementary functions of a vector.
 //!
-//! - `exp`: `x = n·ln 2 + r`, `|r| ≤ ½ ln 2`, `exp x = 2ⁿ·P(r)`; `n·ln 2` is taken off in two parts (Cody and Waite) and
-//!   `P` is Cephes' polynomial. Within 2 ulp; overflows to `∞`, underflows through the subnormals to 0, keeps NaN.
+//! - `exp`: `x = n·ln 2 + r`, `|r| ≤ ½ ln 2`, `exp x = 2ⁿ·P(r)`; `n·ln 2` is taken off in two parts (Cody and Waite)
+//!   and `P` is Cephes' polynomial. Within 2 ulp; overflows to `∞`, underflows through the subnormals to 0, keeps
+//!   NaN.
 //! - `tanh`: Cephes' odd polynomial below 0.625, `1 − 2/(exp 2|x| + 1)` above it.
 //! - `ln`: Cephes' polynomial over `[√½, √2)`, of positive normal numbers. Within 2 ulp.
 //! - `erf`: minimax polynomials below 0.92 in `x`, and in the exponent of `1 − exp(…)` above it. Within 2 ulp.

@@ -6,7 +6,9 @@
 //! one place where the version is chosen:
 //!
 //! ```text
-//! dispatch(kernel) = match Level::detect() { Avx512 → enter_avx512(kernel), Avx2 → enter_avx2(kernel), _ → kernel.run(Portable) }
+//! dispatch(kernel) = match Level::detect() {
+//!     Avx512 → enter_avx512(kernel),   Avx2 → enter_avx2(kernel),   _ → kernel.run(Portable)
+//! }
 //! ```
 //!
 //! `enter_avx512` is compiled with the instructions switched on, and everything below it is `#[inline(always)]`, so a

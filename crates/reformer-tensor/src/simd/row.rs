@@ -7,9 +7,9 @@
 //! ```
 //!
 //! For the short rows of a head, some tens of numbers, which a kernel gathers and adds by the thousand: one function
-//! call for each would cost as much as its work. [`rows`](super::rows) has the operations on whole rows that choose the
-//! instructions themselves. Of two slices the written one (of `dot` the first) says how many numbers there are; the other
-//! one is at least as long.
+//! call for each would cost as much as its work. [`rows`](super::rows) has the operations on whole rows that choose
+//! the instructions themselves. Of two slices the written one (of `dot` the first) says how many numbers there are;
+//! the other one is at least as long.
 
 use super::Simd;
 use super::rows::update_with;

@@ -92,7 +92,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn bands_of_any_shape_agree_with_the_twins(m in 0_usize..60, n in 0_usize..90, k in 0_usize..90, form in 0_usize..3) {
+    fn bands_of_any_shape_agree_with_the_twins(
+        m in 0_usize..60, n in 0_usize..90,
+        k in 0_usize..90, form in 0_usize..3,
+    ) {
         if bf16::available() {
             let form = FORMS[form];
             let (a, b) = operands(form, m, n, k);

@@ -178,7 +178,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn products_of_any_shape_agree_with_their_twins(m in 0_usize..90, n in 0_usize..90, k in 0_usize..90, form in 0_usize..3) {
+    fn products_of_any_shape_agree_with_their_twins(
+        m in 0_usize..90, n in 0_usize..90,
+        k in 0_usize..90, form in 0_usize..3,
+    ) {
         let form = FORMS[form];
         let (a, b) = operands(form, m, n, k);
         let cpu = Cpu::single();

@@ -61,8 +61,8 @@ impl<'a> BlockProduct<'a> {
     /// `shape = [m, n, k]`.
     ///
     /// # Safety
-    /// `a` spans `[m, k]`, `b` `[k, n]`, and `c` is `m` rows of `n` floats, `stride` apart, borrowed exclusively until the
-    /// kernel has run. (`b` has a unit stride in one direction, or the result is wrong.)
+    /// `a` spans `[m, k]`, `b` `[k, n]`, and `c` is `m` rows of `n` floats, `stride` apart, borrowed exclusively
+    /// until the kernel has run. (`b` has a unit stride in one direction, or the result is wrong.)
     pub(crate) unsafe fn new(
         shape: [usize; 3],
         a: Operand<'a>,

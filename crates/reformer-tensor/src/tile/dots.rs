@@ -121,8 +121,8 @@ impl<'a, E: Element> Dots<'a, E> {
         }
     }
 
-    /// `M` rows of `a` against four of `b`: one row takes them one after another, as memory has them; more rows take all
-    /// four at once, for which each vector of either is loaded once.
+    /// `M` rows of `a` against four of `b`: one row takes them one after another, as memory has them; more rows take
+    /// all four at once, for which each vector of either is loaded once.
     #[inline(always)]
     fn block<S: Simd, const M: usize>(&self, s: S, i: usize, j: usize) {
         if M > 1 {

@@ -1,7 +1,7 @@
 //! Products of blocks in a fused kernel: called with the kernel's [`Simd`] token, nothing packed on the way.
 //!
-//! Where [`super::nn`] and its sisters take operands of any shape and pack what lies badly, these leave the layout to the
-//! caller, who has gathered it once and uses it several times:
+//! Where [`super::nn`] and its sisters take operands of any shape and pack what lies badly, these leave the layout to
+//! the caller, who has gathered it once and uses it several times:
 //!
 //! ```text
 //! panel      16 rows of b, transposed: panel[p·16 + r] = b[r, p]
@@ -135,8 +135,8 @@ pub fn by_panels<S: Simd>(
     while j < n {
         let wide = j + 2 * S::LANES <= n;
         for i in (0..m).step_by(ROWS_TOGETHER) {
-            // SAFETY: rows i..i + 8 are below m, columns j.. below n; the asserts say that a, b and c hold them. Column j
-            // of b is lane j % 16 of panel j / 16.
+            // SAFETY: rows i..i + 8 are below m, columns j.. below n; the asserts say that a, b and c hold them.
+            // Column j of b is lane j % 16 of panel j / 16.
             unsafe {
                 let a = a.as_ptr().add(i * a_row);
                 let b = b.as_ptr().add(j / PANEL * PANEL * k + j % PANEL);

@@ -64,8 +64,8 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Dialogue>, TextError>
     })
 }
 
-/// The turns of one conversation: an object with `messages`, or their array alone, on one line or on many, as chat tools
-/// and APIs write it. The error says what is wrong and where, without a file's name.
+/// The turns of one conversation: an object with `messages`, or their array alone, on one line or on many, as chat
+/// tools and APIs write it. The error says what is wrong and where, without a file's name.
 pub fn parse_messages(json: &str) -> Result<Vec<Turn>, String> {
     #[derive(Deserialize)]
     struct Saved {

@@ -13,9 +13,9 @@
 //! | `csv` | CSV or TSV with named columns: `user,assistant`, `dialogue_id,speaker,text`, `text`, … |
 //! | `text` | lines `name: text` with a blank line between dialogues, else one document |
 //!
-//! JSON stands on lines, in a list, or printed over many lines. Any of them may be packed with gzip or zstd, or alone in
-//! a zip; packing is known by content, not by name. Text is UTF-8, or UTF-16 with its byte order mark. A folder is read
-//! file by file. Without a format the content decides, see [`CorpusFormat::detect`]. A file is read whole.
+//! JSON stands on lines, in a list, or printed over many lines. Any of them may be packed with gzip or zstd, or alone
+//! in a zip; packing is known by content, not by name. Text is UTF-8, or UTF-16 with its byte order mark. A folder is
+//! read file by file. Without a format the content decides, see [`CorpusFormat::detect`]. A file is read whole.
 //!
 //! Every fault names file and line, what was found, what was expected and what to do; none panics.
 
@@ -109,11 +109,12 @@ impl CorpusFormat {
         }
     }
 
-    /// The format of `text` in a file called `name` (without `.gz` and the like), or the keys of JSON that no format has.
+    /// The format of `text` in a file called `name` (without `.gz` and the like), or the keys of JSON that no format
+    /// has.
     ///
-    /// A first JSON object with known keys decides whatever the name; other JSON is a fault in a `.json` or `.jsonl`, and
-    /// where the first line is a whole object. `.csv` and `.tsv` are tables, as is what begins with known names of
-    /// columns. The rest is text.
+    /// A first JSON object with known keys decides whatever the name; other JSON is a fault in a `.json` or `.jsonl`,
+    /// and where the first line is a whole object. `.csv` and `.tsv` are tables, as is what begins with known names
+    /// of columns. The rest is text.
     pub fn detect(name: &str, text: &str) -> Result<Self, Vec<String>> {
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
         if matches!(extension.as_str(), "csv" | "tsv") {

@@ -1,4 +1,5 @@
-//! Schema-Guided Dialogue (Rastogi and others 2020) and MultiWOZ 2.2, which has its form: a list in each of several files.
+//! Schema-Guided Dialogue (Rastogi and others 2020) and MultiWOZ 2.2, which has its form: a list in each of several
+//! files.
 //!
 //! ```text
 //! [{"dialogue_id": "1_00000", "services": ["Restaurants_1"],

@@ -6,11 +6,12 @@
 //! Note: no sugar                not a speaker: goes on with the turn before
 //! ```
 //!
-//! Known are `user`, `human`, `customer`, `person 1` for the person, `assistant`, `bot`, `agent`, `ai`, `person 2` for the
-//! side that answers, `system` for an instruction (or, where nobody else answers, for the side that answers), and `a`
-//! and `b` where the first line is theirs. Where one side is not known it is the other name that begins lines as
-//! often; where neither is, a text in which two names take turns on every line is a script, the first one's the person.
-//! A file is a script or it is not: who speaks is decided once, so that `A: red` in somebody's list stays what it is.
+//! Known are `user`, `human`, `customer`, `person 1` for the person, `assistant`, `bot`, `agent`, `ai`, `person 2`
+//! for the side that answers, `system` for an instruction (or, where nobody else answers, for the side that answers),
+//! and `a` and `b` where the first line is theirs. Where one side is not known it is the other name that begins lines
+//! as often; where neither is, a text in which two names take turns on every line is a script, the first one's the
+//! person. A file is a script or it is not: who speaks is decided once, so that `A: red` in somebody's list stays
+//! what it is.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,13 +1,13 @@
 //! Task dialogues of the project's own making, so that training needs no files.
 //!
-//! A small town with sixteen restaurants, ten hotels, trains to six towns and taxis. A dialogue settles one
-//! to four tasks; the person asks for a place by any of the attributes that it has, the assistant answers from the town's facts, books, and gives reference
-//! and phone numbers that come up again: "for the same people on the same day", "a taxi from the hotel to the
-//! restaurant", "what was the reference number again?". Facts can be learned, settled things must be looked
-//! up in the context.
+//! A small town with sixteen restaurants, ten hotels, trains to six towns and taxis. A dialogue settles one to four
+//! tasks; the person asks for a place by any of the attributes that it has, the assistant answers from the town's
+//! facts, books, and gives reference and phone numbers that come up again: "for the same people on the same day", "a
+//! taxi from the hotel to the restaurant", "what was the reference number again?". Facts can be learned, settled
+//! things must be looked up in the context.
 //!
-//! Some 300 different words besides numbers, some 60 bytes a turn and 1000 a dialogue. A dialogue depends on its seed and
-//! number only, on every platform.
+//! Some 300 different words besides numbers, some 60 bytes a turn and 1000 a dialogue. A dialogue depends on its seed
+//! and number only, on every platform.
 
 mod draw;
 mod hotel;

@@ -1,8 +1,9 @@
 //! A long text in pieces that give the ids of the whole.
 //!
-//! `tokenizers` keeps some 190 bytes for every byte of a text while it encodes it (splits, alignments, every field of an
-//! `Encoding`), so a book is encoded piece by piece. A piece is encoded with a margin behind it; of its tokens those
-//! are kept that lie before a border between two words of the pre-tokenizer, and the next piece begins at that border:
+//! `tokenizers` keeps some 190 bytes for every byte of a text while it encodes it (splits, alignments, every field of
+//! an `Encoding`), so a book is encoded piece by piece. A piece is encoded with a margin behind it; of its tokens
+//! those are kept that lie before a border between two words of the pre-tokenizer, and the next piece begins at that
+//! border:
 //!
 //! ```text
 //! |········ piece ········|·· margin ··|

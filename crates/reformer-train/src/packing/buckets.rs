@@ -1,9 +1,9 @@
 //! Rows of one dialogue each, batched by length bucket (the course's `bucket_by_length`).
 //!
-//! Bucket `b` holds pieces of up to `b` tokens, for `b` the powers of two from `shortest` to below `length` and `length`
-//! itself; a batch of it has `batch · length / b` rows. Pieces fill their buckets in the epoch's order, and a full bucket is
-//! a batch; what is left at the epoch's end makes smaller ones, so every piece comes exactly once an epoch. Where
-//! dialogues are drawn at random an epoch is as many batches, all of them full.
+//! Bucket `b` holds pieces of up to `b` tokens, for `b` the powers of two from `shortest` to below `length` and
+//! `length` itself; a batch of it has `batch · length / b` rows. Pieces fill their buckets in the epoch's order, and
+//! a full bucket is a batch; what is left at the epoch's end makes smaller ones, so every piece comes exactly once an
+//! epoch. Where dialogues are drawn at random an epoch is as many batches, all of them full.
 
 use std::collections::BTreeMap;
 

@@ -96,7 +96,8 @@ impl Corpus {
         self.bytes[self.dialogues()]
     }
 
-    /// The first dialogues that hold `tokens` tokens together (0 = all of them): their tokens and the bytes of their texts.
+    /// The first dialogues that hold `tokens` tokens together (0 = all of them): their tokens and the bytes of their
+    /// texts.
     pub fn beginning(&self, tokens: usize) -> (&[u32], usize) {
         let keep = self.starts.iter().position(|&start| tokens > 0 && start >= tokens);
         let keep = keep.unwrap_or(self.dialogues());

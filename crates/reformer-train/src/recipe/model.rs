@@ -235,8 +235,8 @@ fn layers(doc: &mut Document) -> Result<Vec<String>, RecipeError> {
     Ok(pattern.iter().cycle().take(count).cloned().collect())
 }
 
-/// A power of two near one bucket a chunk: one number up to 256, as a single hash finds more neighbours than a factored one of as
-/// many buckets; beyond that small factors, as columns of rotations get dear.
+/// A power of two near one bucket a chunk: one number up to 256, as a single hash finds more neighbours than a
+/// factored one of as many buckets; beyond that small factors, as columns of rotations get dear.
 fn automatic_buckets(length: usize, chunk_length: usize) -> Vec<usize> {
     let power = length.div_ceil(chunk_length).next_power_of_two().ilog2();
     if power <= 8 { vec![1 << power.max(1)] } else { BucketCount::balanced(power).factors().to_vec() }

@@ -187,8 +187,8 @@ pub struct OptimizerRecipe {
     pub clip: f64,
     /// Whose norm that is.
     pub clip_by: ClipBy,
-    /// Update each group as soon as the reverse pass has its gradient: one group's gradients exist instead of all, a group
-    /// is clipped by its own norm (`clip_by = "group"`), or by the global one at the price of a second pass.
+    /// Update each group as soon as the reverse pass has its gradient: one group's gradients exist instead of all, a
+    /// group is clipped by its own norm (`clip_by = "group"`), or by the global one at the price of a second pass.
     pub in_backward: bool,
     /// Adafactor: the step is relative to the parameter's own size.
     pub scale_parameter: bool,

@@ -1,8 +1,9 @@
-//! The course "NLP with Attention Models", week 4, and what it builds on: every exercise and lab with its published value.
+//! The course "NLP with Attention Models", week 4, and what it builds on: every exercise and lab with its published
+//! value.
 //!
-//! One file a unit, in the order of the course; a test is named after what the unit teaches. The values are the course's
-//! own, printed in its notebooks and checked by its unit tests; the code is this project's, through the door that a reader
-//! would use. Where a notebook draws random numbers, the draws stand in a JSON file beside the test.
+//! One file a unit, in the order of the course; a test is named after what the unit teaches. The values are the
+//! course's own, printed in its notebooks and checked by its unit tests; the code is this project's, through the door
+//! that a reader would use. Where a notebook draws random numbers, the draws stand in a JSON file beside the test.
 //!
 //! | unit | file |
 //! |---|---|

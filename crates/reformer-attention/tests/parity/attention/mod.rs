@@ -1,9 +1,9 @@
 //! Checks of attention fixtures: projections by plain loops, attention by the crate, gradients all the way back.
 //!
-//! Allowances: operands and accumulations are f32 on both sides, over at most 64·4 keys and projections of width 16, so
-//! 2e-5 of the tensor's largest magnitude holds with room. Rows that see nothing but themselves are exact here, while the
-//! others weigh them by `exp(−1e5 − logsumexp(…))`, whose last place is 1/128 (−5e4: 1/256): with several rounds such rows,
-//! and their part of the gradients, may be off by `e^(1/256)`, 0.4 %.
+//! Allowances: operands and accumulations are f32 on both sides, over at most 64·4 keys and projections of width 16,
+//! so 2e-5 of the tensor's largest magnitude holds with room. Rows that see nothing but themselves are exact here,
+//! while the others weigh them by `exp(−1e5 − logsumexp(…))`, whose last place is 1/128 (−5e4: 1/256): with several
+//! rounds such rows, and their part of the gradients, may be off by `e^(1/256)`, 0.4 %.
 
 #![allow(unreachable_pub)] // other test crates take this folder in with `#[path]`
 

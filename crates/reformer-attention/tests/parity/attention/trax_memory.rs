@@ -5,10 +5,9 @@
 //! candidates   positions that share the newest one's bucket in any round, latest first; then the others, latest first
 //! seen         the first rounds·m·(1 + before) of them, in one softmax; the newest itself only if alone
 //! ```
-//! Their memory is an array, and its first slot beyond the newest position counts as the latest of all, in bucket 0 of the
-//! first round: it takes a place of those seen, and is never seen. Other buckets are not masked and rounds are not combined,
-//! so a step is not the last row of trax's own forward pass.
-//! Costs O(`mem_len`), whatever the context.
+//! Their memory is an array, and its first slot beyond the newest position counts as the latest of all, in bucket 0
+//! of the first round: it takes a place of those seen, and is never seen. Other buckets are not masked and rounds are
+//! not combined, so a step is not the last row of trax's own forward pass. Costs O(`mem_len`), whatever the context.
 
 use reformer_attention::{AttentionError, KeyNorm, KeyValues, Keys, Result};
 use reformer_tensor::{Matrix, Precision};

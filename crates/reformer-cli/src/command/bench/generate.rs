@@ -1,8 +1,9 @@
 //! `reformer bench generate`: a prompt read at once, then tokens one at a time, each the likeliest after the last.
 //!
-//! `seconds` is that of one step: a token of each of `--batch` sequences, which share the prompt and go on alone. A run is
-//! the whole prompt and `--new` steps; the medians are over all runs (prompts) and all steps of all runs. `--dtype bf16` is
-//! what `generate --weights bf16` is: packed weights, prompts in bf16 products, f32 everything else.
+//! `seconds` is that of one step: a token of each of `--batch` sequences, which share the prompt and go on alone. A
+//! run is the whole prompt and `--new` steps; the medians are over all runs (prompts) and all steps of all runs.
+//! `--dtype bf16` is what `generate --weights bf16` is: packed weights, prompts in bf16 products, f32 everything
+//! else.
 
 use std::time::Instant;
 

@@ -9,7 +9,8 @@ use crate::exit::usage;
 use crate::number;
 use crate::terminal::Terminal;
 
-/// Writes `train`, `valid` and `test` files; a part without dialogues is not written, one that is there not overwritten.
+/// Writes `train`, `valid` and `test` files; a part without dialogues is not written, one that is there not
+/// overwritten.
 pub(crate) fn run(
     dialogues: &[Dialogue],
     (valid, test): (f64, f64),

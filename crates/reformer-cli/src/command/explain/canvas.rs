@@ -1,7 +1,7 @@
 //! A drawing as one SVG file: boxes, dots, lines and words in the colours of light and of dark paper.
 //!
-//! Colours are literal in a style sheet of classes: strict renderers know no variables, and take the light ones where they
-//! know no media queries. Bucket colours are the figures'; words on a bucket are in the colour of the paper.
+//! Colours are literal in a style sheet of classes: strict renderers know no variables, and take the light ones where
+//! they know no media queries. Bucket colours are the figures'; words on a bucket are in the colour of the paper.
 
 use std::fmt::Write;
 

@@ -1,4 +1,5 @@
-//! The unit on nearest neighbours: exact search, a hash table, how many planes, and searching only in the query's buckets.
+//! The unit on nearest neighbours: exact search, a hash table, how many planes, and searching only in the query's
+//! buckets.
 
 use std::path::Path;
 

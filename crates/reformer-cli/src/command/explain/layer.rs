@@ -1,7 +1,8 @@
 //! A sentence in front of an LSH layer: its tokens, and the vectors that are queries and keys at once.
 //!
-//! Without a model it is a fresh one whose tokens are the sentence's words: what is shown is then what hashing does to
-//! equal and unequal vectors, before anything is learned. With a model it is the model's own first LSH layer, its first head.
+//! Without a model it is a fresh one whose tokens are the sentence's words: what is shown is then what hashing does
+//! to equal and unequal vectors, before anything is learned. With a model it is the model's own first LSH layer, its
+//! first head.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! Showing a lesson: a screen a step with Enter between, everything at once, or JSON; and its pictures into a directory.
+//! Showing a lesson: a screen a step with Enter between, everything at once, or JSON; and its pictures into a
+//! directory.
 
 use std::fs;
 use std::io::{self, BufRead, Write};

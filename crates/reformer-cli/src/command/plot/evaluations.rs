@@ -1,5 +1,5 @@
-//! The loss that `reformer eval --json` measured, over rounds of hashing or over length: one line for each model, corpus
-//! and kind of attention. Exact attention has no rounds, so over rounds it is a level.
+//! The loss that `reformer eval --json` measured, over rounds of hashing or over length: one line for each model,
+//! corpus and kind of attention. Exact attention has no rounds, so over rounds it is a level.
 
 use std::collections::BTreeMap;
 
