@@ -10,7 +10,7 @@
 
 use std::io::{self, Write};
 
-use crate::terminal::{BOLD, DIM, PLAIN, REPLY};
+use crate::style::{BOLD, DIM, PLAIN, REPLY};
 
 /// The escape sequences that this program writes itself; they change nothing but how letters look.
 const OURS: [&str; 4] = [BOLD, DIM, PLAIN, REPLY];

@@ -25,6 +25,7 @@ mod prompt_text;
 mod repl;
 mod sampling;
 mod stream;
+mod style;
 mod terminal;
 mod waiting;
 mod wrap;

@@ -8,16 +8,7 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::args::{Global, When};
 use crate::harmless::Harmless;
-
-/// Style of emphasis.
-pub(crate) const BOLD: &str = "\x1b[1m";
-/// Style of asides.
-pub(crate) const DIM: &str = "\x1b[2m";
-/// Back to normal.
-pub(crate) const PLAIN: &str = "\x1b[0m";
-
-/// Style of what a model says, to tell it from what was typed.
-pub(crate) const REPLY: &str = "\x1b[36m";
+pub(crate) use crate::style::{BOLD, DIM, PLAIN, REPLY};
 
 /// Columns where the terminal does not tell.
 const WIDTH: usize = 80;

@@ -15,10 +15,11 @@ use std::ops::ControlFlow;
 use reformer_model::DecodeState;
 
 use crate::chain::Chain;
-use crate::decode::{ContextPolicy, Generator, fit};
+use crate::decode::Generator;
 use crate::emitter::Emitter;
 use crate::error::{GenerateError, Result};
 use crate::log_probs::likeliest;
+use crate::request::{ContextPolicy, fit};
 use crate::sampling::Sampling;
 
 /// What to look for.

@@ -14,9 +14,10 @@ use serde::Serialize;
 
 use crate::chain::Chain;
 use crate::conversation::Conversation;
-use crate::decode::{Cache, ContextPolicy, Generator, Request};
+use crate::decode::{Cache, Generator};
 use crate::emitter::Lead;
 use crate::error::{GenerateError, Result};
+use crate::request::{ContextPolicy, Request};
 use crate::sampling::Sampling;
 use crate::sequence::{Completion, Finish};
 use crate::stats::Stats;

@@ -12,9 +12,10 @@ use std::ops::ControlFlow;
 use reformer_text::{Form, Role, Turn};
 use serde::Serialize;
 
-use crate::decode::{ContextPolicy, Generator, Request};
+use crate::decode::Generator;
 use crate::emitter::Lead;
 use crate::error::{GenerateError, Result};
+use crate::request::{ContextPolicy, Request};
 use crate::sampling::Sampling;
 use crate::sequence::Finish;
 use crate::stats::Stats;

@@ -11,10 +11,10 @@ use reformer_text::Tokenizer;
 use serde::Serialize;
 
 use crate::chain::Chain;
-use crate::decode::{Request, fit};
 use crate::emitter::Emitter;
 use crate::error::Result;
 use crate::log_probs::LogProbs;
+use crate::request::{Request, fit};
 use crate::stats::Stats;
 
 /// Why a generation ended.

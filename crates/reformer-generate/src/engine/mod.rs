@@ -28,9 +28,10 @@ use reformer_model::{Model, Packed};
 use reformer_tensor::Cpu;
 use reformer_text::Tokenizer;
 
-use crate::decode::{ContextPolicy, Request, check_tokenizer};
+use crate::decode::check_tokenizer;
 use crate::error::{GenerateError, Result};
 use crate::log_probs::LogProbs;
+use crate::request::{ContextPolicy, Request};
 use crate::sampling::Sampling;
 use crate::sequence::{Completion, Sequence};
 

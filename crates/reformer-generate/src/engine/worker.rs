@@ -11,8 +11,9 @@ use reformer_tensor::Cpu;
 use reformer_text::Tokenizer;
 
 use super::{Clock, EngineOptions, Event, Load, Queued};
-use crate::decode::{ContextPolicy, positions, slide};
+use crate::decode::slide;
 use crate::error::GenerateError;
+use crate::request::{ContextPolicy, positions};
 use crate::sequence::{Advance, Finish, Sequence};
 
 /// How long to rest when every consumer is behind.
