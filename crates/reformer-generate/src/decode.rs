@@ -21,7 +21,6 @@ use reformer_text::Tokenizer;
 
 use crate::error::{GenerateError, Result};
 use crate::request::{ContextPolicy, Request, positions};
-use crate::sampling::Sampling;
 use crate::sequence::{Advance, Completion, Finish, Sequence};
 
 /// A decode state that outlives a generation, so that the next prompt computes only what is new.
