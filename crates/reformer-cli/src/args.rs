@@ -78,6 +78,8 @@ pub(crate) enum Command {
     /// Look at and convert dialogue corpora
     #[command(subcommand)]
     Data(DataCommand),
+    /// Print a recipe with every key at its default, or explain the keys
+    Recipe(RecipeArgs),
     /// Say what a recipe's training step costs at a length, and what to change to fit a memory
     Plan(plan::PlanArgs),
     /// Measure how fast attention, hashing, products, training and generating are here
@@ -116,10 +118,10 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     #[expect(clippy::option_option, reason = "absent, bare and with a value are three things")]
     pub(crate) resume: Option<Option<PathBuf>>,
-    /// Throw away the run that is in the directory
+    /// Replace the run that is in the directory, once this one has saved its first checkpoint
     #[arg(long, conflicts_with = "resume")]
     pub(crate) overwrite: bool,
-    /// Print parameters, tokens, steps, memory and time, and train nothing
+    /// Print parameters, tokens, steps, memory and time by arithmetic, and train nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// The run's directory [default: runs/ and the recipe's name]
@@ -128,6 +130,14 @@ pub(crate) struct TrainArgs {
     /// Print the plan or the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `reformer recipe`.
+#[derive(Debug, Args)]
+pub(crate) struct RecipeArgs {
+    /// Print every key with its default and its meaning, as Markdown
+    #[arg(long)]
+    pub(crate) explain: bool,
 }
 
 /// Exact or hashed attention.
@@ -146,7 +156,7 @@ pub(crate) struct EvalArgs {
     /// A run or a checkpoint directory
     #[arg(value_name = "DIR")]
     pub(crate) model: PathBuf,
-    /// The corpus: JSONL (plain, .gz, .zst), MultiWOZ data.json or zip, or text
+    /// The corpus: a file as training reads it, or `demo`: the held-out dialogues of the built-in one
     #[arg(long, value_name = "FILE")]
     pub(crate) data: PathBuf,
     /// Attend in LSH layers as trained, or exactly

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM as a flag: the first one asks to stop, a second one while the first is pending exits at once.
+//! Ctrl-C, SIGTERM and SIGHUP as a flag: the first one asks to stop, a second one while the first is pending exits at once.
 //!
 //! The library takes the flag as an argument; the handlers live here and nowhere else.
 
@@ -9,14 +9,20 @@ use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// The flag that both signals raise.
+/// The flag that the signals raise.
 #[derive(Debug, Clone)]
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Ctrl-C and SIGTERM, for work that has something to save.
+    /// Ctrl-C, SIGTERM and the terminal's end (SIGHUP), for work that has something to save. A SIGHUP that somebody chose to
+    /// ignore (`nohup`) stays ignored.
     pub(crate) fn install() -> anyhow::Result<Self> {
-        Self::on(&[SIGINT, SIGTERM])
+        let mut signals = vec![SIGINT, SIGTERM];
+        #[cfg(unix)]
+        if !crate::process::ignores(signal_hook::consts::SIGHUP) {
+            signals.push(signal_hook::consts::SIGHUP);
+        }
+        Self::on(&signals)
     }
 
     /// Ctrl-C only: a chat that waits for a line looks at no flag, and SIGTERM should end it all the same.

@@ -52,6 +52,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => command::inspect::run(args, global, terminal),
         Command::Data(data) => command::data::run(data, global, terminal),
         Command::Bench(what) => command::bench::run(what, global, terminal),
+        Command::Recipe(args) => command::recipe::run(args),
         Command::Plan(args) => command::plan::run(args, global, terminal),
         Command::Plot(args) => command::plot::run(args, terminal),
         Command::Explain(args) => command::explain::run(args, global, terminal),

@@ -27,18 +27,9 @@ pub(crate) fn bytes(n: usize) -> String {
     if unit == "B" { format!("{n} B") } else { format!("{size:.1} {unit}") }
 }
 
-/// `3725.0` → `1h02m`, `65.0` → `1m05s`, `4.2` → `4.2s`.
+/// Seconds as the trainer's log has them.
 pub(crate) fn span(seconds: f64) -> String {
-    if !seconds.is_finite() || seconds < 0.0 {
-        return "?".into();
-    }
-    let whole = seconds.round() as u64;
-    match whole {
-        0..10 => format!("{seconds:.1}s"),
-        10..60 => format!("{whole}s"),
-        60..3600 => format!("{}m{:02}s", whole / 60, whole % 60),
-        _ => format!("{}h{:02}m", whole / 3600, whole % 3600 / 60),
-    }
+    reformer::train::Span(seconds).to_string()
 }
 
 #[cfg(test)]

@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use reformer::model::Model;
+use reformer::model::memory::{model_bytes, parameter_count};
+use reformer::model::{Config, Model};
 use reformer::tensor::Cpu;
 use reformer::text::Tokenizer;
 
 use crate::args::Global;
 use crate::exit::usage;
 use crate::terminal::Terminal;
-use crate::{machine, number};
+use crate::{machine, number, process};
 
 /// Everything that generating and evaluating need.
 pub(crate) struct OpenModel {
@@ -43,13 +44,31 @@ pub(crate) fn checkpoint(dir: &Path) -> anyhow::Result<PathBuf> {
     Ok(reformer::train::resolve_checkpoint(dir)?)
 }
 
+/// The model of a checkpoint directory, unless the machine has no room for it.
+pub(crate) fn weights(folder: &Path) -> anyhow::Result<Model> {
+    let cannot = || format!("cannot open the model in {}", folder.display());
+    let config = Config::load(&folder.join("config.json")).with_context(cannot)?;
+    let (needed, free) = (model_bytes(&config), process::available());
+    if let Some(free) = free.filter(|&free| needed > free) {
+        let problem = anyhow::anyhow!(
+            "config.json: {} parameters and the rotations of {} rounds take {}, {} are free",
+            number::count(parameter_count(&config)),
+            config.num_hashes,
+            number::bytes(needed),
+            number::bytes(free)
+        );
+        return Err(problem.context(cannot()));
+    }
+    Model::load(folder).with_context(cannot)
+}
+
 /// Opens the model that `dir` means.
 pub(crate) fn open(dir: &Path, global: &Global, terminal: Terminal) -> anyhow::Result<OpenModel> {
     let started = Instant::now();
     let folder = checkpoint(dir)?;
-    let cannot = || format!("cannot open the model in {}", folder.display());
-    let model = Model::load(&folder).with_context(cannot)?;
-    let tokenizer = Tokenizer::load(&folder).with_context(cannot)?;
+    let model = weights(&folder)?;
+    let tokenizer =
+        Tokenizer::load(&folder).with_context(|| format!("cannot open the model in {}", folder.display()))?;
     let cpu = machine::cpu(global)?;
     terminal.detail(format_args!(
         "{}: {} parameters, {} threads, opened in {}",

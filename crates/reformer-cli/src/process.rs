@@ -20,6 +20,20 @@ pub(crate) fn available() -> Option<usize> {
     kibibytes("/proc/meminfo", "MemAvailable:")
 }
 
+/// Whether this process ignores a signal, as `nohup` makes it; false where the system does not tell.
+pub(crate) fn ignores(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// The machine's name, for people.
+pub(crate) fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "this machine".into() } else { name.trim().to_owned() }
+}
+
 /// Begins a new measurement of the peak; false where the system does not allow it and the old mark stays.
 pub(crate) fn restart_peak() -> bool {
     fs::write("/proc/self/clear_refs", "5").is_ok()

@@ -85,9 +85,13 @@ impl<'a> Progress<'a> {
             }
             Event::Eval { step, report, best, .. } => {
                 let mark = if *best { ", the best so far" } else { "" };
+                let bits = report.bits_per_byte.map(|bits| format!(", {bits:.4} bits per byte"));
                 self.say(format_args!(
-                    "{BOLD}eval{PLAIN} at step {step}: loss {:.4}, perplexity {:.2}, {:.4} bits per byte, accuracy {:.1} %{mark}",
-                    report.loss, report.perplexity, report.bits_per_byte, report.accuracy * 100.0
+                    "{BOLD}eval{PLAIN} at step {step}: loss {:.4}, perplexity {:.2}{}, accuracy {:.1} %{mark}",
+                    report.loss,
+                    report.perplexity,
+                    bits.unwrap_or_default(),
+                    report.accuracy * 100.0
                 ));
             }
             Event::Sample { step, texts } => {

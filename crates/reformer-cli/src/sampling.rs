@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use reformer::generate::{ChatSession, ContextPolicy, Conversation, Generator, Sampling};
+use reformer::generate::{ChatSession, ContextPolicy, Conversation, Generator, Request, Sampling};
 use reformer::model::Model;
 use reformer::tensor::Cpu;
 use reformer::text::Tokenizer;
@@ -200,6 +200,18 @@ fn sample(cpu: &Cpu, model: &Model, tokenizer: &Tokenizer, prompt: &str, seed: u
     // Nobody reads these seconds.
     let clock = || 0.0;
     let settings = Sampling { temperature: 0.5, max_tokens: SAMPLE_TOKENS, seed, ..Sampling::default() };
+    if !tokenizer.can_chat() {
+        // A model of texts is not asked; it goes on.
+        let continued = tokenizer.encode(prompt).map_err(Into::into).and_then(|ids| {
+            let generator = Generator::new(cpu, model, tokenizer, &clock)?;
+            let request = Request::new(&ids, &settings);
+            generator.generate(&mut generator.cache(), &request, &mut |_| ControlFlow::Continue(()))
+        });
+        return match continued {
+            Ok(completion) => format!("{prompt}{}", completion.text),
+            Err(error) => format!("{prompt}\n({error})"),
+        };
+    }
     let reply = Generator::new(cpu, model, tokenizer, &clock)
         .and_then(|generator| {
             ChatSession::new(generator, Conversation::default(), settings, ContextPolicy::Slide)

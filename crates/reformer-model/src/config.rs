@@ -21,6 +21,7 @@ mod check;
 mod fields;
 
 use std::ops::Deref;
+use std::path::Path;
 
 use reformer_lsh::BucketCount;
 use reformer_tensor::activation::Activation;
@@ -61,9 +62,14 @@ impl Config {
         let value: serde_json::Value =
             serde_json::from_str(text).map_err(|e| ModelError::ConfigSyntax(e.to_string()))?;
         let serde_json::Value::Object(map) = value else {
-            return Err(ModelError::ConfigSyntax(format!("found {value}")));
+            return Err(ModelError::ConfigSyntax(format!("found {}", fields::brief(&value))));
         };
         Self::check(Fields::from_map(map)?)
+    }
+
+    /// Reads a `config.json`; every fault names the file.
+    pub fn load(path: &Path) -> Result<Self> {
+        crate::hf::load_config(path)
     }
 
     /// The text of a `config.json`: Hugging Face's keys, ours, then the unknown ones that came in.

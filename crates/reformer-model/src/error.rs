@@ -20,9 +20,27 @@ pub enum ModelError {
         /// What would have been right.
         expected: String,
     },
-    /// `config.json` is not a JSON object.
-    #[error("config.json is not a JSON object: {0}")]
+    /// A configuration is not a JSON object.
+    #[error("not a JSON object: {0}")]
     ConfigSyntax(String),
+    /// Something is wrong with what a file says.
+    #[error("{}: {problem}", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: Box<ModelError>,
+    },
+    /// A configuration asks for more numbers than any machine holds.
+    #[error("{what} are {numbers} numbers, expected at most {limit}; correct the key that is too large")]
+    TooLarge {
+        /// Which numbers, with the formula.
+        what: String,
+        /// How many.
+        numbers: u128,
+        /// How many are accepted.
+        limit: u128,
+    },
     /// The input is longer than the positions reach.
     #[error(
         "sequence length {len} is more than the {limit} positions that {key} gives; shorten the input or enlarge {key}"
@@ -126,6 +144,59 @@ pub enum ModelError {
     /// Somebody asked to stop while a prompt was read.
     #[error("stopped while the prompt was read")]
     Stopped,
+    /// A file of weights is something else.
+    #[error("{}: {found}", path.display())]
+    NoWeights {
+        /// The file.
+        path: PathBuf,
+        /// What it is, and what to do.
+        found: String,
+    },
+    /// The weights are there, but pickled.
+    #[error(
+        "{}: weights pickled by PyTorch are not read, as a pickle may run any code; write model.safetensors beside it: \
+         ReformerModelWithLMHead.from_pretrained(DIR).save_pretrained(DIR)",
+        path.display()
+    )]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The table of the shards is wrong.
+    #[error("{}: no table of weight files: {reason}; copy it again", path.display())]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The weights belong to a model for another task.
+    #[error(
+        "{}: not a language model: {found}; expected lm_head, as of ReformerModelWithLMHead or ReformerForMaskedLM",
+        path.display()
+    )]
+    NoLanguageModel {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        found: String,
+    },
+    /// A weight is NaN or infinite.
+    #[error(
+        "{}: tensor \"{name}\" holds {value} at index {index}: the model is damaged and predicts nothing; copy it again \
+         or use an earlier checkpoint",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Where in it.
+        index: usize,
+        /// The number.
+        value: f32,
+    },
     /// A decode state's file cannot be used.
     #[error("{}: not a decode state of this model: {reason}; read the prompt again and save a new one", path.display())]
     State {

@@ -39,7 +39,7 @@ pub use config::{Config, Fields, Kind};
 pub use decode::{DecodeOptions, DecodeState, Decoder, FIRST_PIECE, PIECE};
 pub use error::{ModelError, NonFinite, Part, Result};
 pub use gradient_stream::GradientStream;
-pub use hf::names;
+pub use hf::{check as check_weights, names};
 pub use model::Model;
 pub use packed::Packed;
 pub use parameters::{Group, Parameters, TensorSpec};

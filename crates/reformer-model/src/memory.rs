@@ -14,9 +14,10 @@ use reformer_attention::Attention;
 use reformer_tensor::{Precision, Workspace};
 
 use crate::config::{Config, Kind};
+use crate::error::{ModelError, Result};
 pub use crate::flops::flops_per_token;
 use crate::head;
-use crate::parameters::{Group, Parameters};
+use crate::parameters::{TensorSpec, block_specs, buffer_len, embedding_specs, head_specs};
 use crate::sublayer::semantics;
 use crate::sublayer::{TOKENS_PER_PRODUCT, feed_forward_piece, portions};
 
@@ -89,7 +90,7 @@ impl MemoryEstimate {
         Self::of(config, rows, len, &Setup::trainer(optimizer_bytes))
     }
 
-    /// A step on `rows` rows of `len` tokens.
+    /// A step on `rows` rows of `len` tokens, of sizes that [`check_step`] accepts. Arithmetic only.
     pub fn of(config: &Config, rows: usize, len: usize, setup: &Setup) -> Self {
         let len = config.padded_length(len);
         let tokens = rows * len;
@@ -159,7 +160,8 @@ impl MemoryEstimate {
 /// Bytes of the `len × len` scores that attention of a plain implementation keeps for backward, in all layers: what no
 /// kernel here ever holds.
 pub fn score_matrix_bytes(config: &Config, rows: usize, len: usize) -> usize {
-    config.layers() * rows * config.num_attention_heads * len * len * F32
+    // A number for the eye: beyond what can be counted it is as large as it gets.
+    [rows, config.num_attention_heads, len, len, F32].into_iter().fold(config.layers(), usize::saturating_mul)
 }
 
 /// Bytes of the groups' buffers.
@@ -168,21 +170,78 @@ struct GroupSizes {
     largest_block: usize,
     head: usize,
     total: usize,
+    /// Numbers, gaps not counted.
+    parameters: usize,
 }
 
 impl GroupSizes {
+    /// By the tensors' shapes alone; layers of a kind are alike, so a kind is laid out once.
     fn of(config: &Config) -> Self {
-        let parameters = Parameters::zeros(config);
-        let groups = parameters.groups();
-        let bytes: Vec<usize> = groups.iter().map(Group::bytes).collect();
-        let last = bytes.len() - 1;
-        Self {
-            embeddings: bytes[0],
-            largest_block: bytes[1..last].iter().copied().max().unwrap_or(0),
-            head: bytes[last],
-            total: bytes.iter().sum(),
+        let bytes = |specs: &[TensorSpec]| buffer_len(specs) * F32;
+        let count = |specs: &[TensorSpec]| specs.iter().map(TensorSpec::len).sum::<usize>();
+        let (embeddings, head) = (embedding_specs(config), head_specs(config));
+        let mut sizes = Self {
+            embeddings: bytes(&embeddings),
+            largest_block: 0,
+            head: bytes(&head),
+            total: bytes(&embeddings) + bytes(&head),
+            parameters: count(&embeddings) + count(&head),
+        };
+        for kind in [Kind::Lsh, Kind::Local, Kind::Full] {
+            let alike = config.attn_layers.iter().filter(|&&layer| layer == kind).count();
+            let Some(layer) = config.attn_layers.iter().position(|&layer| layer == kind) else { continue };
+            let block = block_specs(config, layer);
+            sizes.largest_block = sizes.largest_block.max(bytes(&block));
+            sizes.total += alike * bytes(&block);
+            sizes.parameters += alike * count(&block);
         }
+        sizes
     }
+}
+
+/// Bytes of a model at rest: its parameters, and the rotations that are made when it is opened.
+pub fn model_bytes(config: &Config) -> usize {
+    let hashing = config.attn_layers.iter().filter(|&&kind| kind == Kind::Lsh).count();
+    let rotation = config.attention_head_size * config.buckets().rotation_columns();
+    let rotations = hashing * config.num_attention_heads * config.num_hashes * rotation;
+    GroupSizes::of(config).total + rotations * F32
+}
+
+/// Bytes that each further token takes in a decode state of f32: keys and values of all layers but the local ones, whose
+/// reach is bounded, and of LSH layers the buckets' ids and places (about). What a state says of itself, without one.
+pub fn decode_bytes_per_token(config: &Config) -> usize {
+    let of = |kind: &Kind| match kind {
+        Kind::Local => 0,
+        Kind::Full => 2 * config.attention_width() * F32,
+        Kind::Lsh => 2 * config.attention_width() * F32 + 10 * config.num_hashes * config.num_attention_heads,
+    };
+    size_of::<u32>() + config.attn_layers.iter().map(of).sum::<usize>()
+}
+
+/// Fails if a step on `rows` rows of `len` tokens is beyond any machine, so that the formulas of memory and operations
+/// cannot overflow.
+pub fn check_step(config: &Config, rows: usize, len: usize) -> Result<()> {
+    /// Bytes, or operations a token, that are still counted.
+    const MOST: u128 = 1 << 62;
+    let wide = |n: usize| n as u128;
+    let (h, width) = (wide(config.hidden_size), wide(config.attention_width()));
+    let rounds = wide(config.num_hashes) * wide(config.num_attention_heads);
+    let token = wide(kept_of_a_token(config))
+        + 16 * (h + width + wide(config.feed_forward_size))
+        + wide(config.vocab_size)
+        + 4 * rounds * wide(config.layers());
+    // Rows of whole chunks may be much longer than what was asked for.
+    let padded = if len < 1 << 60 { wide(config.padded_length(len)) } else { MOST };
+    let tokens = wide(rows) * padded;
+    let bytes = 8 * tokens * token;
+    let operations = 32 * width * wide(config.num_hashes) * padded * wide(config.layers());
+    let numbers = bytes.max(operations);
+    if numbers > MOST {
+        let what =
+            format!("a step on {rows} rows of {len} tokens takes more than any machine has: its sizes");
+        return Err(ModelError::TooLarge { what, numbers, limit: MOST });
+    }
+    Ok(())
 }
 
 /// Numbers of a token that all layers keep if nothing is recomputed: both norms' inputs and outputs, projections, the
@@ -226,5 +285,5 @@ fn head_working_set(config: &Config, tokens: usize) -> usize {
 
 /// Number of parameters of a model.
 pub fn parameter_count(config: &Config) -> usize {
-    Parameters::zeros(config).count()
+    GroupSizes::of(config).parameters
 }

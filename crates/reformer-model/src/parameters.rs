@@ -77,8 +77,8 @@ impl PartialEq for Group {
 
 impl Group {
     fn new(specs: Vec<TensorSpec>) -> Self {
-        let end = specs.last().map_or(0, |spec| spec.range().end.next_multiple_of(ALIGN));
-        Self { specs: specs.into(), data: Buffer::zeroed(end) }
+        let data = Buffer::zeroed(buffer_len(&specs));
+        Self { specs: specs.into(), data }
     }
 
     /// The tensors, in buffer order.
@@ -148,14 +148,16 @@ pub struct Parameters {
 }
 
 impl Parameters {
+    /// The tensors that `config` asks for, group by group: names and shapes without a number.
+    pub fn specs(config: &Config) -> Vec<Vec<TensorSpec>> {
+        let blocks = (0..config.layers()).map(|layer| block_specs(config, layer));
+        let first = std::iter::once(embedding_specs(config));
+        first.chain(blocks).chain(std::iter::once(head_specs(config))).collect()
+    }
+
     /// The groups that `config` asks for, all zero.
     pub fn zeros(config: &Config) -> Self {
-        let blocks = (0..config.layers()).map(|layer| Group::new(block_specs(config, layer)));
-        let groups = std::iter::once(Group::new(embedding_specs(config)))
-            .chain(blocks)
-            .chain(std::iter::once(Group::new(head_specs(config))))
-            .collect();
-        Self { groups }
+        Self { groups: Self::specs(config).into_iter().map(Group::new).collect() }
     }
 
     /// Fresh parameters: matrices normal with `initializer_range`, axial tables with `axial_norm_std`, norms one,
@@ -238,6 +240,11 @@ impl Parameters {
     }
 }
 
+/// Numbers of a group's buffer, gaps included.
+pub(crate) fn buffer_len(specs: &[TensorSpec]) -> usize {
+    specs.last().map_or(0, |spec| spec.range().end.next_multiple_of(ALIGN))
+}
+
 /// Lays specs out one after another.
 #[derive(Default)]
 struct Specs(Vec<TensorSpec>);
@@ -271,7 +278,7 @@ pub(crate) mod head {
     pub(crate) const DECODER: usize = 3;
 }
 
-fn embedding_specs(config: &Config) -> Vec<TensorSpec> {
+pub(crate) fn embedding_specs(config: &Config) -> Vec<TensorSpec> {
     let mut specs = Specs::default();
     let h = config.hidden_size;
     specs.add("reformer.embeddings.word_embeddings.weight".into(), &[config.vocab_size, h], Init::Normal);
@@ -307,7 +314,7 @@ pub(crate) fn attention_tensors(kind: Kind) -> usize {
     2 + kind.projections().len() + 1
 }
 
-fn block_specs(config: &Config, layer: usize) -> Vec<TensorSpec> {
+pub(crate) fn block_specs(config: &Config, layer: usize) -> Vec<TensorSpec> {
     let mut specs = Specs::default();
     let (h, a, f) = (config.hidden_size, config.attention_width(), config.feed_forward_size);
     let block = format!("reformer.encoder.layers.{layer}");
@@ -324,7 +331,7 @@ fn block_specs(config: &Config, layer: usize) -> Vec<TensorSpec> {
     specs.0
 }
 
-fn head_specs(config: &Config) -> Vec<TensorSpec> {
+pub(crate) fn head_specs(config: &Config) -> Vec<TensorSpec> {
     let mut specs = Specs::default();
     let width = 2 * config.hidden_size;
     specs.norm("reformer.encoder.layer_norm", width);

@@ -17,7 +17,14 @@ fn main() -> Result<(), TrainError> {
         .collect();
     let recipe = Recipe::load(Path::new(&recipe), &sets)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let options = TrainOptions { recipe, out, resume: Resume::Overwrite, threads };
+    let options = TrainOptions {
+        recipe,
+        out,
+        resume: Resume::Overwrite,
+        threads,
+        memory: None,
+        holder: "the example".into(),
+    };
     let begun = Instant::now();
     let around = Surroundings {
         clock: &|| begun.elapsed().as_secs_f64(),

@@ -18,6 +18,7 @@
 //! The best evaluation is remembered where it was measured, as `eval.json` in the checkpoint (saved *before* it was
 //! evaluated), so the training state never has to be rewritten.
 
+use std::error::Error;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,10 +32,16 @@ use serde::{Deserialize, Serialize};
 use crate::error::TrainError;
 use crate::evaluate::EvalReport;
 use crate::optimizer::Optimizer;
+use crate::packing::Fingerprint;
 
+/// The folder's name in a run directory.
+pub(crate) const CHECKPOINTS: &str = "checkpoints";
 const STATE: &str = "training_state.json";
 const MOMENTS: &str = "training_state.safetensors";
 const EVAL: &str = "eval.json";
+/// What a complete checkpoint has in any case; a tokenizer of bytes has no tokenizer.json.
+const FILES: [&str; 6] =
+    ["config.json", "model.safetensors", "tokenizer_config.json", "generation_config.json", STATE, MOMENTS];
 /// Prefix of names that are being written or removed; readers skip them, the next run clears them away.
 const HIDDEN: &str = ".unfinished-";
 
@@ -49,6 +56,37 @@ pub struct TrainingState {
     pub seconds: f64,
     /// The resolved recipe.
     pub recipe: String,
+    /// What the corpora were; absent from older checkpoints.
+    #[serde(default)]
+    pub corpora: Option<Fingerprints>,
+    /// The vector instructions that computed it, whose results differ in last bits; absent from older checkpoints.
+    #[serde(default)]
+    pub simd: Option<String>,
+}
+
+/// What a run's corpora are, to know them again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprints {
+    /// Of the training corpus.
+    pub train: Fingerprint,
+    /// Of what evaluations measure.
+    pub valid: Fingerprint,
+}
+
+/// An evaluation as it is remembered: losses on different tokens do not compare.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluated {
+    /// What was found.
+    #[serde(flatten)]
+    pub report: EvalReport,
+    /// On what; absent from older checkpoints.
+    #[serde(default)]
+    pub corpus: Option<Fingerprint>,
+}
+
+/// Whether a directory holds every file of a checkpoint that training can go on from.
+pub fn is_complete(checkpoint: &Path) -> bool {
+    FILES.iter().all(|name| checkpoint.join(name).is_file())
 }
 
 /// A run's `checkpoints/` folder.
@@ -60,7 +98,7 @@ pub struct Checkpoints {
 impl Checkpoints {
     /// The folder of a run directory; it need not exist.
     pub fn of(run: &Path) -> Self {
-        Self { folder: run.join("checkpoints") }
+        Self { folder: run.join(CHECKPOINTS) }
     }
 
     /// Creates the folder and clears away what a kill left unfinished.
@@ -75,20 +113,35 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Removes every checkpoint, so that a run can begin anew.
-    pub fn clear(&self) -> Result<(), TrainError> {
-        remove(&self.folder).map_err(|error| self.failed(&self.folder, error))
+    /// Whether there is a checkpoint, complete or damaged.
+    pub fn any(&self) -> bool {
+        !self.stepped().is_empty()
+    }
+
+    /// After a kill around a save: points `last` at the newest and removes what [`Checkpoints::prune`] would have.
+    pub(crate) fn tidy(&self, keep: usize) -> Result<(), TrainError> {
+        if let Some((step, path)) = self.steps().pop()
+            && self.named("last").is_none_or(|last| last != path)
+        {
+            let name = format!("step-{step:06}");
+            self.point("last", &name).map_err(|error| self.failed(&path, error))?;
+        }
+        self.prune(keep)
     }
 
     /// The complete checkpoints, oldest first.
     pub fn steps(&self) -> Vec<(u64, PathBuf)> {
+        self.stepped().into_iter().filter(|(_, path)| is_complete(path)).collect()
+    }
+
+    /// Everything under a checkpoint's name, oldest first.
+    fn stepped(&self) -> Vec<(u64, PathBuf)> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let mut steps: Vec<_> = entries
-            .filter_map(|entry| {
-                let step = entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?;
-                entry.path().join(STATE).is_file().then(|| (step, entry.path()))
-            })
-            .collect();
+        let named = |entry: fs::DirEntry| {
+            let step = entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?;
+            Some((step, entry.path()))
+        };
+        let mut steps: Vec<_> = entries.filter_map(named).collect();
         steps.sort();
         steps
     }
@@ -105,7 +158,7 @@ impl Checkpoints {
             .or_else(|_| fs::read_to_string(&link).map(|text| text.trim().into()))
             .ok()?;
         let path = self.folder.join(target);
-        path.join(STATE).is_file().then_some(path)
+        is_complete(&path).then_some(path)
     }
 
     /// The best checkpoint's evaluation.
@@ -113,67 +166,86 @@ impl Checkpoints {
         read_eval(&self.named("best")?)
     }
 
-    /// Saves a checkpoint and points `last` at it. One that is there already under this step is replaced.
+    /// Saves a checkpoint and points `last` at it. One that is there already under this step is replaced. On a full disk
+    /// what `keep` would remove afterwards is removed first, and the save tried again.
     pub fn save(
         &self,
         state: &TrainingState,
         model: &Model,
         tokenizer: &Tokenizer,
         optimizer: &mut Optimizer,
+        keep: usize,
     ) -> Result<PathBuf, TrainError> {
         let name = format!("step-{:06}", state.step);
-        let (unfinished, path) = (self.folder.join(format!("{HIDDEN}{name}")), self.folder.join(&name));
-        write(&unfinished, state, model, tokenizer, optimizer)
-            .and_then(|()| self.publish(&unfinished, &path))
-            .and_then(|()| self.point("last", &name))
-            .map_err(|problem| {
-                // Gives the space back; the cause is what matters.
-                let _ = remove(&unfinished);
-                TrainError::Save { path: path.clone(), problem, kept: self.newest() }
-            })?;
+        let (unfinished, path) = (self.hidden(&name), self.folder.join(&name));
+        let mut attempt = || {
+            let done = write(&unfinished, state, model, tokenizer, optimizer)
+                .and_then(|()| Ok(self.publish(&unfinished, &path)?))
+                .and_then(|()| Ok(self.point("last", &name)?));
+            // Gives the space back; the cause is what matters.
+            done.inspect_err(|_| drop(remove(&unfinished)))
+        };
+        let saved = attempt()
+            .or_else(|error| if is_full(&*error) && self.make_room(keep)? { attempt() } else { Err(error) });
+        let problem = |error: Fault| self.problem(&path, error.to_string());
+        saved.map_err(problem)?;
         Ok(path)
+    }
+
+    /// Removes what may go once the next checkpoint is there, if that is anything; the newest stays.
+    fn make_room(&self, keep: usize) -> Result<bool, TrainError> {
+        let before = self.steps().len();
+        self.prune(keep.saturating_sub(1))?;
+        Ok(self.steps().len() < before)
+    }
+
+    /// A name that nobody reads and no other process writes to.
+    fn hidden(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{HIDDEN}{}-{name}", std::process::id()))
     }
 
     /// Gives a complete directory its name. If the name is taken (a step taken again after resuming from an older
     /// one), the old directory steps aside first: a kill between the two renames leaves the step absent, never mixed.
-    fn publish(&self, from: &Path, to: &Path) -> Result<(), String> {
-        let aside = self.folder.join(format!("{HIDDEN}replaced"));
-        let renamed = (|| {
-            if to.exists() {
-                remove(&aside)?;
-                fs::rename(to, &aside)?;
-            }
-            fs::rename(from, to)?;
-            sync(&self.folder)?;
-            remove(&aside)
-        })();
-        renamed.map_err(|error: io::Error| error.to_string())
+    fn publish(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let aside = self.hidden("replaced");
+        if to.exists() {
+            remove(&aside)?;
+            fs::rename(to, &aside)?;
+        }
+        fs::rename(from, to)?;
+        sync(&self.folder)?;
+        remove(&aside)
     }
 
-    fn point(&self, link: &str, name: &str) -> Result<(), String> {
-        let unfinished = self.folder.join(format!("{HIDDEN}{link}"));
-        let pointed = remove(&unfinished)
-            .and_then(|()| make_link(name, &unfinished))
-            .and_then(|()| fs::rename(&unfinished, self.folder.join(link)))
-            .and_then(|()| sync(&self.folder));
-        pointed.map_err(|error| error.to_string())
+    fn point(&self, link: &str, name: &str) -> io::Result<()> {
+        let unfinished = self.hidden(link);
+        remove(&unfinished)?;
+        make_link(name, &unfinished)?;
+        fs::rename(&unfinished, self.folder.join(link))?;
+        sync(&self.folder)
     }
 
-    /// Whether a checkpoint with this evaluation is better than the one `best` names.
-    pub fn is_best(&self, step: u64, report: &EvalReport) -> bool {
+    /// Whether a checkpoint with this evaluation is better than the one `best` names. What is not a number is never the
+    /// best, and neither stays it; one of other tokens says nothing about these.
+    pub fn is_best(&self, step: u64, evaluated: &Evaluated) -> bool {
         let path = self.folder.join(format!("step-{step:06}"));
-        let best = self.named("best").filter(|best| *best != path).and_then(|best| read_eval(&best));
-        best.is_none_or(|best| report.loss < best.loss)
+        let best = self.named("best").filter(|best| *best != path).and_then(|best| read_evaluated(&best));
+        let comparable = |best: &Evaluated| {
+            let same = best.corpus.is_none() || best.corpus == evaluated.corpus;
+            same && best.report.loss.is_finite()
+        };
+        let better = |best: Evaluated| evaluated.report.loss < best.report.loss;
+        evaluated.report.loss.is_finite() && best.filter(comparable).is_none_or(better)
     }
 
-    /// Records a checkpoint's evaluation; `best` points at it if it is the best. The evaluation's own file comes
-    /// last: a kill before it leaves a checkpoint that still owes its evaluation.
-    pub fn record_eval(&self, step: u64, report: &EvalReport, best: bool) -> Result<(), TrainError> {
+    /// Records a checkpoint's evaluation; `best` points at it if it is the best. The evaluation's own file comes last: a
+    /// kill before it leaves a checkpoint that still owes its evaluation.
+    pub fn record_eval(&self, step: u64, evaluated: &Evaluated, best: bool) -> Result<(), TrainError> {
         let name = format!("step-{step:06}");
         if best {
-            self.point("best", &name).map_err(|problem| self.problem(&self.folder.join("best"), problem))?;
+            self.point("best", &name).map_err(|error| self.failed(&self.folder.join("best"), error))?;
         }
-        write_whole(&self.folder.join(&name).join(EVAL), pretty(report).as_bytes())
+        write_whole(&self.folder.join(&name).join(EVAL), pretty(evaluated).as_bytes())
     }
 
     /// Removes all but the newest `keep` checkpoints and the one `best` names.
@@ -183,7 +255,7 @@ impl Checkpoints {
         steps.truncate(steps.len().saturating_sub(keep.max(1)));
         for (step, path) in steps.into_iter().filter(|(_, path)| Some(path) != best.as_ref()) {
             // Under a hidden name first: a checkpoint half removed must not look like one.
-            let doomed = self.folder.join(format!("{HIDDEN}pruned-{step}"));
+            let doomed = self.hidden(&format!("pruned-{step}"));
             fs::rename(&path, &doomed)
                 .and_then(|()| remove(&doomed))
                 .map_err(|error| self.failed(&path, error))?;
@@ -200,6 +272,22 @@ impl Checkpoints {
     }
 }
 
+/// Any of the faults that writing a checkpoint has.
+type Fault = Box<dyn Error + Send + Sync>;
+
+/// Whether the disk is full, by the causes of a fault.
+fn is_full(fault: &(dyn Error + 'static)) -> bool {
+    let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    let mut cause = Some(fault);
+    while let Some(now) = cause {
+        if now.downcast_ref::<io::Error>().is_some_and(|error| kinds.contains(&error.kind())) {
+            return true;
+        }
+        cause = now.source();
+    }
+    false
+}
+
 /// Writes a checkpoint's files and syncs them and their directory.
 fn write(
     folder: &Path,
@@ -207,11 +295,11 @@ fn write(
     model: &Model,
     tokenizer: &Tokenizer,
     optimizer: &mut Optimizer,
-) -> Result<(), String> {
-    let text = |error: &dyn std::error::Error| error.to_string();
-    remove(folder).and_then(|()| fs::create_dir_all(folder)).map_err(|error| text(&error))?;
-    model.save(folder).map_err(|error| text(&error))?;
-    tokenizer.save(folder).map_err(|error| text(&error))?;
+) -> Result<(), Fault> {
+    remove(folder)?;
+    fs::create_dir(folder)?;
+    model.save(folder)?;
+    tokenizer.save(folder)?;
     let generation = serde_json::json!({
         "do_sample": true,
         "temperature": 0.8,
@@ -220,25 +308,27 @@ fn write(
         "eos_token_id": tokenizer.stop_tokens(tokenizer.form()),
         "pad_token_id": tokenizer.pad_token(),
     });
-    let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).map_err(|error| text(&error));
-    write("generation_config.json", pretty(&generation).as_bytes())?;
-    write(STATE, pretty(state).as_bytes())?;
+    fs::write(folder.join("generation_config.json"), pretty(&generation))?;
+    fs::write(folder.join(STATE), pretty(state))?;
     let arrays = optimizer.state();
     let views = arrays.iter().map(|(name, values)| {
         let view = TensorView::new(Dtype::F32, vec![values.len()], bytemuck::cast_slice(values));
-        view.map(|view| (name.as_str(), view)).map_err(|error| text(&error))
+        view.map(|view| (name.as_str(), view))
     });
     let views = views.collect::<Result<Vec<_>, _>>()?;
-    safetensors::serialize_to_file(views, None, &folder.join(MOMENTS)).map_err(|error| text(&error))?;
-    let entries = fs::read_dir(folder).map_err(|error| text(&error))?.flatten();
-    for entry in entries {
-        sync(&entry.path()).map_err(|error| text(&error))?;
+    safetensors::serialize_to_file(views, None, &folder.join(MOMENTS))?;
+    for entry in fs::read_dir(folder)?.flatten() {
+        sync(&entry.path())?;
     }
-    sync(folder).map_err(|error| text(&error))
+    Ok(sync(folder)?)
 }
 
 /// A checkpoint's evaluation, if it has one.
 pub fn read_eval(checkpoint: &Path) -> Option<EvalReport> {
+    read_evaluated(checkpoint).map(|evaluated| evaluated.report)
+}
+
+fn read_evaluated(checkpoint: &Path) -> Option<Evaluated> {
     serde_json::from_str(&fs::read_to_string(checkpoint.join(EVAL)).ok()?).ok()
 }
 
@@ -268,6 +358,9 @@ pub fn read_moments(checkpoint: &Path, optimizer: &mut Optimizer) -> Result<(), 
             return Err(bad(format!("{got}, expected F32 of {} bytes", 4 * values.len())));
         }
         bytemuck::cast_slice_mut::<f32, u8>(values).copy_from_slice(tensor.data());
+        if !reformer_tensor::elementwise::all_finite(values) {
+            return Err(bad(format!("\"{name}\" holds a number that is not finite")));
+        }
     }
     Ok(())
 }
@@ -279,7 +372,9 @@ pub fn resolve_checkpoint(dir: &Path) -> Result<PathBuf, TrainError> {
         return Ok(dir.to_owned());
     }
     let run = Checkpoints::of(dir);
-    let found = run.named("best").or_else(|| run.named("last")).or_else(|| run.newest());
+    // An evaluation that is there and cannot be read was of a model whose loss was no number.
+    let sound = |path: &PathBuf| !path.join(EVAL).exists() || read_eval(path).is_some();
+    let found = run.named("best").filter(sound).or_else(|| run.named("last")).or_else(|| run.newest());
     found.ok_or_else(|| TrainError::NoCheckpoint(dir.to_owned()))
 }
 
@@ -307,7 +402,7 @@ fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let removed = match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),

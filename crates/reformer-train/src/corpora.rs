@@ -5,17 +5,33 @@ use std::path::Path;
 use reformer_text::{Dialogue, Tokenizer, demo, read_dialogues};
 
 use crate::error::TrainError;
-use crate::packing::hold_out;
 use crate::recipe::{Recipe, TokenizerKind};
+
+mod hold_out;
 
 /// The built-in corpus's name in a recipe.
 pub const DEMO: &str = "demo";
-/// The name that holds dialogues of the training corpus out for validation.
+/// The name that holds a part of the training corpus out for validation.
 pub const HOLD_OUT: &str = "hold-out";
-/// Every how many-th dialogue is held out.
-const HELD_EVERY: usize = 50;
-/// Dialogues to train on, and to validate on.
-type Parts = (Vec<Dialogue>, Vec<Dialogue>);
+
+/// Which part of the built-in corpus is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// To learn from.
+    Train,
+    /// Held out, to measure on.
+    Valid,
+}
+
+/// The dialogues of a corpus by its name in a recipe or on a command line: a path, or `demo`, whose two parts come from
+/// different seeds, so that the one to measure on is never what was learned.
+pub fn read(name: &str, part: Part) -> Result<Vec<Dialogue>, TrainError> {
+    match (name, part) {
+        (DEMO, Part::Train) => Ok(demo::split().0),
+        (DEMO, Part::Valid) => Ok(demo::split().1),
+        (path, _) => Ok(read_dialogues(Path::new(path), None)?),
+    }
+}
 
 /// Training and validation dialogues.
 #[derive(Debug)]
@@ -29,25 +45,19 @@ pub struct Corpora {
 impl Corpora {
     /// Reads or makes what the recipe names.
     pub fn load(recipe: &Recipe) -> Result<Self, TrainError> {
-        // The demo's two parts come from different seeds, so that valid = "demo" is never what was learned.
-        let read = |name: &str, part: fn(Parts) -> Vec<Dialogue>| match name {
-            DEMO => Ok(part(demo::split())),
-            path => read_dialogues(Path::new(path), None),
-        };
-        let train = read(&recipe.data, |parts| parts.0)?;
+        let train = read(&recipe.data, Part::Train)?;
         if recipe.valid != HOLD_OUT {
-            return Ok(Self { train, valid: read(&recipe.valid, |parts| parts.1)? });
+            return Ok(Self { train, valid: read(&recipe.valid, Part::Valid)? });
         }
-        // A corpus too small to give one dialogue up is measured on itself.
-        if train.len() < HELD_EVERY {
-            return Ok(Self { valid: train.clone(), train });
-        }
-        let (train, valid) = hold_out(train, HELD_EVERY);
+        let (train, valid) = hold_out::hold_out(train, &recipe.data)?;
         Ok(Self { train, valid })
     }
 
     /// The recipe's tokenizer; a BPE one learns from the training dialogues.
     pub fn tokenizer(&self, recipe: &Recipe) -> Result<Tokenizer, TrainError> {
+        if let Some(path) = &recipe.tokenizer.path {
+            return Ok(Tokenizer::load(folder_of(Path::new(path)))?);
+        }
         let mut tokenizer = match recipe.tokenizer.kind {
             TokenizerKind::Bytes => Tokenizer::bytes(),
             TokenizerKind::Bpe => {
@@ -58,5 +68,13 @@ impl Corpora {
         };
         tokenizer.set_form(recipe.packing.form);
         Ok(tokenizer)
+    }
+}
+
+/// A tokenizer is a directory; its `tokenizer.json` may be named instead.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if path.is_file() => folder,
+        _ => path,
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use reformer_model::ModelError;
 use reformer_text::TextError;
 
+use crate::checkpoint::Checkpoints;
 use crate::recipe::RecipeError;
 
 /// The one error type of the crate.
@@ -68,9 +69,85 @@ pub enum TrainError {
         /// Which corpus.
         name: String,
     },
+    /// A corpus that can give nothing up for validation.
+    #[error(
+        "{name}: {bytes} bytes of text are too little to hold any of it out for validation; name a corpus of its own with \
+         valid = \"FILE\""
+    )]
+    NothingToHoldOut {
+        /// The corpus.
+        name: String,
+        /// Its bytes.
+        bytes: usize,
+    },
+    /// A corpus that is named and is not there.
+    #[error("`{key}`: cannot read {}: {problem}", path.display())]
+    Corpus {
+        /// The recipe's key.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
+    },
+    /// A step that does not fit.
+    #[error(
+        "a step needs {needed} bytes, {available} are free: {parts}; make batch, length or the model smaller (`reformer plan` \
+         says what each costs and what to change)"
+    )]
+    Memory {
+        /// Bytes by the formula.
+        needed: usize,
+        /// Bytes that there are.
+        available: usize,
+        /// The largest parts.
+        parts: String,
+    },
     /// A fresh run would overwrite another one.
     #[error("{} already holds a run; continue it with --resume, or choose another --out", .0.display())]
     Occupied(PathBuf),
+    /// Somebody trains in the directory.
+    #[error("{}: {holder} trains here; wait for it or stop it, or choose another --out", run.display())]
+    Locked {
+        /// The run directory.
+        run: PathBuf,
+        /// Who holds it.
+        holder: String,
+    },
+    /// The directory is not where it was when the run began.
+    #[error(
+        "{}: the run's directory was moved or replaced after step {step}; nothing more is written. Go on where it is now \
+         with --resume=DIR",
+        run.display()
+    )]
+    Moved {
+        /// Where it was.
+        run: PathBuf,
+        /// The last step.
+        step: u64,
+    },
+    /// A model without the state of a training.
+    #[error(
+        "{}: a model without training state (training_state.json, training_state.safetensors), as a pretrained one: there is \
+         no training to resume",
+        .0.display()
+    )]
+    NoTrainingState(PathBuf),
+    /// A checkpoint to begin with after which no step is left.
+    #[error(
+        "{}: saved after step {step}, and the recipe has {steps}: nothing is left to train; give it more, for example \
+         --set steps={}",
+        path.display(),
+        2 * step
+    )]
+    NothingLeft {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Its step.
+        step: u64,
+        /// The recipe's steps.
+        steps: u64,
+    },
     /// Resuming would go back behind a later checkpoint of the same run.
     #[error(
         "{} is not the newest checkpoint of its run, {} is; resume that one, or go on from this one in a directory of \
@@ -100,12 +177,20 @@ pub enum TrainError {
         now: String,
     },
     /// A checkpoint's training state cannot be used.
-    #[error("{}: {problem}; remove this checkpoint to resume from the one before", path.display())]
+    #[error("{}: {problem}; {}", path.display(), earlier(path))]
     State {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
+    },
+    /// An evaluation came to no number.
+    #[error("the loss of {tokens} tokens is {loss}: the model predicts nothing; use an earlier checkpoint")]
+    EvaluatedToNothing {
+        /// Tokens evaluated.
+        tokens: usize,
+        /// The loss.
+        loss: f64,
     },
     /// The loss, a gradient or a parameter is NaN or infinite.
     #[error("step {step}: {what}{place}; {}", last_good(kept.as_deref(), "try a lower learning_rate or optimizer.clip"))]
@@ -114,7 +199,7 @@ pub enum TrainError {
         step: u64,
         /// What is not finite.
         what: String,
-        /// ` in layer 3 (tensor …)`, or empty.
+        /// In brackets where it is, ` (block 3: output of attention)`, or nothing.
         place: String,
         /// The last good checkpoint.
         kept: Option<PathBuf>,
@@ -129,6 +214,35 @@ pub enum TrainError {
         /// The last good checkpoint.
         kept: Option<PathBuf>,
     },
+}
+
+impl TrainError {
+    /// A file or directory that cannot be written.
+    pub(crate) fn saving(path: &Path, error: &std::io::Error) -> Self {
+        Self::Save { path: path.to_owned(), problem: error.to_string(), kept: None }
+    }
+
+    /// The error with the checkpoint that is left to continue from.
+    pub(crate) fn with_kept(mut self, newest: Option<PathBuf>) -> Self {
+        if let Self::NonFinite { kept, .. } | Self::Save { kept, .. } = &mut self {
+            *kept = newest;
+        }
+        self
+    }
+}
+
+/// What a damaged checkpoint can be replaced by.
+fn earlier(state: &Path) -> String {
+    let damaged = state.parent().unwrap_or(state);
+    let run = damaged.parent().and_then(Path::parent).map(Checkpoints::of);
+    let others = run.map(|run| run.steps()).unwrap_or_default();
+    let before = others.into_iter().rev().map(|(_, path)| path).find(|path| path != damaged);
+    match before {
+        Some(path) => {
+            format!("copy it again, or begin with --resume={} --out=DIR, another directory", path.display())
+        }
+        None => "copy it again, or begin anew with another --out".to_owned(),
+    }
 }
 
 fn last_good(kept: Option<&Path>, advice: &str) -> String {

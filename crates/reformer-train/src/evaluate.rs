@@ -7,6 +7,11 @@
 //! bits per byte = Σ −log₂ p(token | its context) / UTF-8 bytes of the turns' texts
 //! ```
 //!
+//! A bidirectional model sees the token it would have to predict, so it gets the loss it was trained by: one token in
+//! seven is masked (about the 15 % of its training), in seven passes that mask each token once, and is predicted from
+//! what stands on both sides. That is no code for a text, so it has no bits per byte; neither has a text with more than
+//! one unknown token in a hundred, which are easy to guess and say nothing of what they stand for.
+//!
 //! Marks cost bits and count no bytes, so tokenizers with different vocabularies, and models without marks, compare
 //! fairly. Rows of `len` tokens follow each other without a gap, and the context of a row's first token is the last
 //! token of the row before. A row's early tokens have little context; `stride < len` scores only the last `stride`
@@ -36,14 +41,12 @@ pub struct EvalOptions {
     pub num_hashes: Option<usize>,
     /// What LSH layers compute, if not LSH.
     pub attention: Option<Kind>,
-    /// Stop after the dialogues that hold this many tokens, 0 = all.
-    pub max_tokens: usize,
 }
 
 impl EvalOptions {
     /// Every token in rows of `len`, one at a time.
     pub fn rows_of(len: usize) -> Self {
-        Self { len, rows: 1, stride: None, form: None, num_hashes: None, attention: None, max_tokens: 0 }
+        Self { len, rows: 1, stride: None, form: None, num_hashes: None, attention: None }
     }
 }
 
@@ -54,14 +57,49 @@ pub struct EvalReport {
     pub loss: f64,
     /// e to the loss.
     pub perplexity: f64,
-    /// Bits a UTF-8 byte of text.
-    pub bits_per_byte: f64,
+    /// Bits a UTF-8 byte of text; none of masked tokens, or where too many tokens are unknown.
+    pub bits_per_byte: Option<f64>,
     /// Share of tokens that were the likeliest.
     pub accuracy: f64,
     /// Tokens predicted.
     pub tokens: usize,
     /// UTF-8 bytes of the turns' texts.
     pub bytes: usize,
+    /// Tokens that stand for what the vocabulary cannot write.
+    #[serde(default)]
+    pub unknown: usize,
+}
+
+/// One unknown token in this many is the most that bits per byte bear.
+const KNOWN: usize = 100;
+/// One token in this many is masked at a time.
+const MASKED: usize = 7;
+
+impl EvalReport {
+    fn of(total: &LossReport, corpus: &Corpus, causal: bool) -> Result<Self, TrainError> {
+        let (tokens, bytes, unknown) = (corpus.len(), corpus.text_bytes(), corpus.unknown());
+        let loss = total.loss / total.weight;
+        if !loss.is_finite() {
+            return Err(TrainError::EvaluatedToNothing { tokens, loss });
+        }
+        let bits = total.loss / std::f64::consts::LN_2 / bytes.max(1) as f64;
+        Ok(Self {
+            loss,
+            perplexity: loss.exp(),
+            bits_per_byte: (causal && unknown * KNOWN <= tokens).then_some(bits),
+            accuracy: total.correct / total.weight,
+            tokens,
+            bytes,
+            unknown,
+        })
+    }
+}
+
+/// The token that stands for a masked one: the tokenizer's, else its padding. Gives its name, too.
+pub fn mask_token(tokenizer: &Tokenizer) -> (u32, String) {
+    let named = |id: &u32| ["[MASK]", "<mask>"].contains(&tokenizer.token_name(*id).as_str());
+    let id = (0..tokenizer.vocab_size() as u32).find(named).unwrap_or_else(|| tokenizer.pad_token());
+    (id, tokenizer.token_name(id))
 }
 
 /// Encodes and evaluates dialogues.
@@ -74,6 +112,9 @@ pub fn evaluate(
 ) -> Result<EvalReport, TrainError> {
     let form = options.form.unwrap_or_else(|| tokenizer.form());
     let corpus = Corpus::encode(tokenizer, dialogues, form, Weighting::ALL, "evaluation")?;
+    if !model.config().is_decoder {
+        return masked(cpu, model, &corpus, mask_token(tokenizer).0, options);
+    }
     let opening = tokenizer.end_token().unwrap_or_else(|| tokenizer.pad_token());
     let report = evaluate_corpus(cpu, model, &corpus, opening, options, &mut |_| true)?;
     Ok(report.expect("nobody stopped it"))
@@ -89,7 +130,7 @@ pub fn evaluate_corpus(
     options: &EvalOptions,
     proceed: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Option<EvalReport>, TrainError> {
-    let (tokens, bytes) = corpus.beginning(options.max_tokens);
+    let tokens = corpus.tokens();
     let windows = windows(tokens.len(), options.len.max(1), options.stride.unwrap_or(options.len));
     let pass = Pass { num_hashes: options.num_hashes, attention: options.attention, ..Pass::evaluation() };
     let mut total = LossReport::default();
@@ -104,15 +145,35 @@ pub fn evaluate_corpus(
         total.add(&model.evaluate(cpu, &batch(tokens, now, opening), &pass)?);
         rest = later;
     }
-    let loss = total.loss / total.weight;
-    Ok(Some(EvalReport {
-        loss,
-        perplexity: loss.exp(),
-        bits_per_byte: total.loss / std::f64::consts::LN_2 / bytes.max(1) as f64,
-        accuracy: total.correct / total.weight,
-        tokens: tokens.len(),
-        bytes,
-    }))
+    EvalReport::of(&total, corpus, true).map(Some)
+}
+
+/// The loss of masked tokens, each masked once.
+fn masked(
+    cpu: &Cpu,
+    model: &Model,
+    corpus: &Corpus,
+    mask: u32,
+    options: &EvalOptions,
+) -> Result<EvalReport, TrainError> {
+    let (tokens, len) = (corpus.tokens(), options.len.max(1));
+    let pass = Pass { num_hashes: options.num_hashes, attention: options.attention, ..Pass::evaluation() };
+    let mut total = LossReport::default();
+    for turn in 0..MASKED {
+        for (row, targets) in tokens.chunks(len).enumerate() {
+            let chosen = |at: usize| (row * len + at) % MASKED == turn;
+            let token = |(at, &token): (usize, &u32)| if chosen(at) { mask } else { token };
+            let weights: Vec<f32> = (0..targets.len()).map(|at| f32::from(u8::from(chosen(at)))).collect();
+            if weights.iter().all(|&weight| weight == 0.0) {
+                continue;
+            }
+            let inputs = targets.iter().enumerate().map(token).collect();
+            let len = targets.len();
+            let batch = Batch { rows: 1, len, inputs, targets: targets.to_vec(), weights, mask: None };
+            total.add(&model.evaluate(cpu, &batch, &pass)?);
+        }
+    }
+    EvalReport::of(&total, corpus, false)
 }
 
 /// A row: tokens `start..end`, of which `from..end` are scored.

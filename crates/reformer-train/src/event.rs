@@ -163,15 +163,12 @@ impl fmt::Display for Event {
                 )
             }
             Self::Saved { step, path } => write!(f, "step {step}: saved {}", path.display()),
-            Self::Eval { step, report, best, .. } => write!(
-                f,
-                "step {step}: valid loss {:.4}  perplexity {:.2}  bits/byte {:.4}  accuracy {:.1} %{}",
-                report.loss,
-                report.perplexity,
-                report.bits_per_byte,
-                100.0 * report.accuracy,
-                if *best { "  (best)" } else { "" }
-            ),
+            Self::Eval { step, report, best, .. } => {
+                write!(f, "step {step}: valid loss {:.4}  perplexity {:.2}", report.loss, report.perplexity)?;
+                report.bits_per_byte.map_or(Ok(()), |bits| write!(f, "  bits/byte {bits:.4}"))?;
+                let mark = if *best { "  (best)" } else { "" };
+                write!(f, "  accuracy {:.1} %{mark}", 100.0 * report.accuracy)
+            }
             Self::Sample { step, texts } => {
                 write!(f, "step {step}: sample")?;
                 texts.iter().try_for_each(|text| write!(f, "\n    {}", text.replace('\n', "\n    ")))
@@ -188,16 +185,22 @@ impl fmt::Display for Event {
     }
 }
 
-/// Seconds for the eye: `7s`, `3m20s`, `1h05m`.
-struct Span(f64);
+/// Seconds for the eye: `3725.0` → `1h02m`, `65.0` → `1m05s`, `42.0` → `42s`, `4.2` → `4.2s`.
+#[derive(Clone, Copy, Debug)]
+pub struct Span(pub f64);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.max(0.0).round() as u64;
-        match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-            (0, 0, s) => write!(f, "{s}s"),
-            (0, m, s) => write!(f, "{m}m{s:02}s"),
-            (h, m, _) => write!(f, "{h}h{m:02}m"),
+        let seconds = self.0;
+        if !seconds.is_finite() || seconds < 0.0 {
+            return f.write_str("?");
+        }
+        let whole = seconds.round() as u64;
+        match whole {
+            0..10 => write!(f, "{seconds:.1}s"),
+            10..60 => write!(f, "{whole}s"),
+            60..3600 => write!(f, "{}m{:02}s", whole / 60, whole % 60),
+            _ => write!(f, "{}h{:02}m", whole / 3600, whole % 3600 / 60),
         }
     }
 }

@@ -27,23 +27,24 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens both. `keep` says which metrics lines of a resumed run stay; without it the file starts anew.
+    /// Opens both. `keep` says which metrics lines of a resumed run stay; without it the file starts anew. Gives the last
+    /// step that a line which stayed tells of, too.
     pub(crate) fn open(
         run: &Path,
         log_every: u64,
         keep: Option<&dyn Fn(&Value) -> bool>,
-    ) -> Result<Self, TrainError> {
+    ) -> Result<(Self, u64), TrainError> {
         let metrics = run.join(METRICS);
-        let past = match keep {
+        let (past, told) = match keep {
             Some(keep) => past(&metrics, keep)?,
-            None => String::new(),
+            None => (String::new(), 0),
         };
         crate::checkpoint::write_whole(&metrics, past.as_bytes())?;
         let open = |path: PathBuf| match OpenOptions::new().create(true).append(true).open(&path) {
             Ok(file) => Ok((path, file)),
             Err(error) => Err(failed(&path, &error)),
         };
-        Ok(Self { metrics: open(metrics)?, log: open(run.join(LOG))?, log_every })
+        Ok((Self { metrics: open(metrics)?, log: open(run.join(LOG))?, log_every }, told))
     }
 
     /// Writes one event to both files; of the step events, every `log_every`-th.
@@ -65,14 +66,21 @@ fn append((path, file): &mut (PathBuf, File), line: &str) -> Result<(), TrainErr
     file.write_all(format!("{line}\n").as_bytes()).map_err(|error| failed(path, &error))
 }
 
-fn past(path: &Path, keep: &dyn Fn(&Value) -> bool) -> Result<String, TrainError> {
+fn past(path: &Path, keep: &dyn Fn(&Value) -> bool) -> Result<(String, u64), TrainError> {
     let text = match std::fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(failed(path, &error)),
     };
-    let lines = text.lines().filter(|line| serde_json::from_str(line).is_ok_and(|value| keep(&value)));
-    Ok(lines.flat_map(|line| [line, "\n"]).collect())
+    let (mut kept, mut told) = (String::new(), 0);
+    for line in text.lines() {
+        let Some(value) = serde_json::from_str(line).ok().filter(|value| keep(value)) else { continue };
+        kept.extend([line, "\n"]);
+        if value["event"] == "step" {
+            told = value["step"].as_u64().unwrap_or(told);
+        }
+    }
+    Ok((kept, told))
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> TrainError {

@@ -19,9 +19,9 @@
 //! are arguments.
 #![forbid(unsafe_code)]
 
-mod budget;
 pub mod checkpoint;
 pub mod corpora;
+mod dry_run;
 mod error;
 mod evaluate;
 mod event;
@@ -36,14 +36,14 @@ mod schedule;
 mod stepwise;
 mod trainer;
 
-pub use budget::{Budget, Change, Way, changes_to_fit};
 pub use checkpoint::resolve_checkpoint;
+pub use dry_run::{Plan, dry_run};
 pub use error::TrainError;
-pub use evaluate::{EvalOptions, EvalReport, evaluate, evaluate_corpus};
-pub use event::Event;
+pub use evaluate::{EvalOptions, EvalReport, evaluate, evaluate_corpus, mask_token};
+pub use event::{Event, Span};
 pub use journal::{LOG, METRICS};
 pub use learner::{Learned, Learner};
-pub use plan::{Plan, dry_run};
+pub use plan::{Budget, Change, Way, changes_to_fit, planned_config};
 pub use recipe::{Recipe, RecipeError};
 pub use run::{Outcome, RECIPE, Resume, Sampler, Surroundings, TrainOptions, recipe_of_run, train};
 pub use schedule::Schedule;

@@ -28,7 +28,7 @@ use reformer_text::Dialogue;
 use crate::error::TrainError;
 use crate::recipe::{Draw, Longer, Recipe, Rows};
 use buckets::{Buckets, Cut};
-pub use corpus::{Corpus, Weighting};
+pub use corpus::{Corpus, Fingerprint, Weighting};
 
 /// Draws batches by number from a corpus.
 #[derive(Debug)]

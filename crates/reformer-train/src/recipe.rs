@@ -5,7 +5,7 @@
 //! valid = "valid.jsonl.gz"     # or "hold-out": every 50th dialogue of `data`
 //! length = 2048                # tokens of a row
 //! batch = 4                    # rows of a step
-//! steps = 2000
+//! steps = 2000                 # or epochs = 3
 //! learning_rate = 1e-3
 //! seed = 1
 //! dtype = "f32"                # "bf16": products of bf16 operands, half the time where the processor has them
@@ -23,14 +23,17 @@
 
 mod document;
 mod error;
+mod keys;
 mod model;
 mod sections;
 
 use std::path::Path;
 
 use reformer_tensor::Precision;
+use reformer_text::Form;
 use serde::Serialize;
 
+use crate::corpora::{DEMO as DEMO_CORPUS, HOLD_OUT};
 use document::Document;
 pub use error::RecipeError;
 pub use model::{ModelRecipe, ModelTokens, Positions};
@@ -41,6 +44,17 @@ pub use sections::{
 
 /// The recipe behind `--demo`, a file of the repository.
 const DEMO: &str = include_str!("../../../recipes/demo.toml");
+
+/// What samples answer where nobody says.
+const SAMPLE_PROMPT: &str = "i need a cheap restaurant in the centre.";
+
+/// Tokens of a step at most: more fit on no machine, and their number must not overflow.
+const MOST_TOKENS: u128 = 1 << 40;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
+}
 
 /// A checked recipe; every field is legal.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,6 +69,12 @@ pub struct Recipe {
     pub batch: usize,
     /// Optimizer steps.
     pub steps: u64,
+    /// Passes over the corpus instead of `steps`, 0 = by steps; resolved to steps when the corpus is read.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub epochs: f64,
+    /// Whether the warm-up's default waits for the number of steps.
+    #[serde(skip)]
+    pub warmup_by_steps: bool,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// Seed of every random number of the run.
@@ -97,7 +117,12 @@ impl Recipe {
     /// Parses and checks a recipe with overrides laid over it.
     pub fn parse(text: &str, sets: &[(String, String)]) -> Result<Self, RecipeError> {
         let mut doc = Document::parse(text, sets)?;
-        let doc = &mut doc;
+        let recipe = Self::read(&mut doc)?;
+        doc.finish()?;
+        Ok(recipe)
+    }
+
+    fn read(doc: &mut Document) -> Result<Self, RecipeError> {
         let data = doc.text("data", "demo")?;
         if data.trim().is_empty() {
             return Err(doc.illegal("data", "got an empty text", "name a file of dialogues, or \"demo\""));
@@ -105,7 +130,17 @@ impl Recipe {
         let valid = doc.text("valid", if data == "demo" { "demo" } else { "hold-out" })?;
         let length = doc.size("length", 2048, 1)?;
         let steps = doc.count("steps", 1000, 1)?;
+        let mut epochs = doc.number("epochs", 0.0, 0.0, 1e9)?;
+        if epochs > 0.0 && doc.contradict("epochs", "steps") {
+            let is = format!("got {epochs}, beside steps = {steps}");
+            return Err(doc.illegal("epochs", is, "a run ends after one or the other: remove one"));
+        }
+        if doc.is_set("steps") {
+            epochs = 0.0;
+        }
         let recipe = Self {
+            epochs,
+            warmup_by_steps: epochs > 0.0 && !doc.has("schedule.warmup"),
             data,
             valid,
             length,
@@ -121,7 +156,7 @@ impl Recipe {
             eval_tokens: doc.size("eval_tokens", 65_536, 0)?,
             save_every: doc.count("save_every", 500, 0)?,
             sample_every: doc.count("sample_every", 500, 0)?,
-            sample_prompts: doc.texts("sample_prompts", &["i need a cheap restaurant in the centre."])?,
+            sample_prompts: doc.texts("sample_prompts", &[SAMPLE_PROMPT])?,
             keep: doc.size("keep", 2, 1)?,
             model: ModelRecipe::read(doc, length)?,
             tokenizer: TokenizerRecipe::read(doc)?,
@@ -139,8 +174,11 @@ impl Recipe {
                 "groups are clipped by themselves only with optimizer.in_backward = true; write \"global\"";
             return Err(doc.illegal("optimizer.clip_by", "got \"group\"", then));
         }
-        let doc = std::mem::replace(doc, Document::parse("", &[])?);
-        doc.finish()?;
+        let tokens = [recipe.length, recipe.batch, recipe.accumulate];
+        if tokens.iter().fold(1, |all: u128, &n| all * n as u128) > MOST_TOKENS {
+            let is = format!("got {} rows of {} tokens, {} times a step", tokens[1], tokens[0], tokens[2]);
+            return Err(doc.illegal("batch", is, "lower batch, length or accumulate"));
+        }
         Ok(recipe)
     }
 
@@ -149,15 +187,64 @@ impl Recipe {
     pub fn load(path: &Path, sets: &[(String, String)]) -> Result<Self, RecipeError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
-        let mut recipe = Self::parse(&text, sets)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let named = |problem| RecipeError::InFile { path: path.to_owned(), problem: Box::new(problem) };
+        let mut recipe = Self::parse(text, sets).map_err(named)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        for (key, corpus) in [("data", &mut recipe.data), ("valid", &mut recipe.valid)] {
-            let beside = folder.join(corpus.as_str());
+        for (key, named) in recipe.paths() {
+            let beside = folder.join(named.as_str());
             if !sets.iter().any(|(set, _)| set == key) && beside.exists() {
-                *corpus = beside.to_string_lossy().into_owned();
+                *named = beside.to_string_lossy().into_owned();
             }
         }
         Ok(recipe)
+    }
+
+    /// Puts `folder`, the current one, before the relative paths that the recipe names: so they mean the same files
+    /// wherever the run is resumed.
+    #[must_use]
+    pub fn at(mut self, folder: &Path) -> Self {
+        for (_, named) in self.paths() {
+            *named = folder.join(named.as_str()).to_string_lossy().into_owned();
+        }
+        self
+    }
+
+    /// The keys that name files, with what they name.
+    fn paths(&mut self) -> Vec<(&'static str, &mut String)> {
+        let mut paths = vec![("data", &mut self.data), ("valid", &mut self.valid)];
+        paths.retain(|(_, named)| !matches!(named.as_str(), DEMO_CORPUS | HOLD_OUT));
+        paths.extend(self.tokenizer.path.as_mut().map(|path| ("tokenizer.path", path)));
+        paths
+    }
+
+    /// Makes this the recipe of a corpus in which nobody speaks: texts are written as they are, and samples continue the
+    /// beginning of `held_out`, unless the recipe has prompts of its own.
+    pub(crate) fn tells(&mut self, held_out: &str) {
+        /// Characters of a prompt at most: about a line.
+        const PROMPT: usize = 60;
+        self.packing.form = Form::Text;
+        if self.sample_prompts == [SAMPLE_PROMPT] {
+            let line = held_out.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            self.sample_prompts = vec![line.trim().chars().take(PROMPT).collect()];
+        }
+    }
+
+    /// Counts the steps of the recipe's epochs, now that the corpus is known: batches of an epoch need not be whole.
+    pub(crate) fn resolve_steps(&mut self, batches_per_epoch: f64) {
+        if self.epochs == 0.0 {
+            return;
+        }
+        self.steps = ((self.epochs * batches_per_epoch / self.accumulate as f64).ceil() as u64).max(1);
+        if self.warmup_by_steps {
+            self.schedule.warmup = ScheduleRecipe::warmup_of(self.steps);
+        }
+        (self.epochs, self.warmup_by_steps) = (0.0, false);
+    }
+
+    /// Every key with its default and its meaning, as a page of Markdown: what `reformer recipe --explain` prints.
+    pub fn explain() -> String {
+        keys::explain()
     }
 
     /// The embedded default, `recipes/demo.toml`.

@@ -63,7 +63,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
         "unknown key `num_hashes` (line 1): did you mean `model.num_hashes`?",
         "the right key in the wrong section"
     );
-    assert!(error("qqqqzz = 4\n").starts_with("unknown key `qqqqzz` (line 1): the keys"));
+    assert!(error("qqqqzz = 4\n").starts_with("unknown key `qqqqzz` (line 1): `reformer recipe --explain`"));
 }
 
 #[test]
@@ -144,7 +144,57 @@ fn the_axial_shape_covers_every_length() {
 #[test]
 fn broken_toml_names_the_line() {
     let error = error("length = 5\nbatch = = 3\n");
-    assert!(error.starts_with("the recipe is not valid TOML in line 2"), "{error}");
+    assert!(error.starts_with("not valid TOML in line 2"), "{error}");
+}
+
+#[test]
+fn numbers_that_no_machine_bears_are_refused_by_their_key() {
+    let refused = |key: &str, value: &str| {
+        let sets = [(key.to_owned(), value.to_owned())];
+        match Recipe::parse("", &sets) {
+            Err(error) => error.to_string(),
+            Ok(recipe) => reformer_train::planned_config(&recipe).expect_err(key).to_string(),
+        }
+    };
+    for (key, value, words) in [
+        ("batch", "4000000000", "`batch`"),
+        ("accumulate", "4000000000", "`batch`"),
+        ("model.layers", "4000000000", "`model.layers`"),
+        ("model.hidden_size", "2000000000", "hidden_size 2000000000"),
+        ("model.num_hashes", "2000000000", "num_hashes"),
+        ("model.num_buckets", "16000000", "num_buckets"),
+        ("model.axial_shape", "[4000000000000, 4000000000000]", "axial_pos_shape"),
+        ("model.axial_dims", "[9000000000000000000, 9000000000000000000]", "`model.axial_dims`"),
+        ("model.dropout", "0.99999999", "`model.dropout`"),
+        ("optimizer.eps", "0", "`optimizer.eps`"),
+        ("tokenizer.vocab_size", "4000000000", "vocab_size"),
+    ] {
+        let text = refused(key, value);
+        assert!(text.contains(words), "{key} = {value}: {text}");
+    }
+}
+
+#[test]
+fn epochs_and_steps_contradict_each_other_unless_one_is_laid_over_the_other() {
+    let set = |key: &str, value: &str| vec![(key.to_owned(), value.to_owned())];
+    let error = Recipe::parse("steps = 5\nepochs = 2", &[]).unwrap_err().to_string();
+    assert!(error.contains("`epochs`") && error.contains("steps = 5"), "{error}");
+    assert_eq!(Recipe::parse("steps = 5", &set("epochs", "2.5")).unwrap().epochs, 2.5);
+    let by_steps = Recipe::parse("epochs = 2", &set("steps", "7")).unwrap();
+    assert_eq!((by_steps.epochs, by_steps.steps), (0.0, 7));
+}
+
+#[test]
+fn what_is_wrong_in_a_file_names_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.toml");
+    for (text, words) in [("steps = = 3", "TOML"), ("stepps = 3", "stepps"), ("steps = 0", "`steps`")] {
+        std::fs::write(&path, text).unwrap();
+        let error = Recipe::load(&path, &[]).unwrap_err().to_string();
+        assert!(error.contains("mine.toml") && error.contains(words), "{error}");
+    }
+    std::fs::write(&path, "\u{feff}steps = 3").unwrap();
+    assert_eq!(Recipe::load(&path, &[]).unwrap().steps, 3);
 }
 
 #[test]

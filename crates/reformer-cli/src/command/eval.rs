@@ -4,10 +4,12 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use reformer::model::{Config, Kind};
 use reformer::tensor::Precision;
-use reformer::text::{Dialogue, read_dialogues};
+use reformer::text::Dialogue;
+use reformer::train::corpora::{self, Part};
 use reformer::train::{
-    CompareOptions, EvalOptions, EvalReport, RECIPE, compare_steps, evaluate, recipe_of_run,
+    CompareOptions, EvalOptions, EvalReport, RECIPE, compare_steps, evaluate, mask_token, recipe_of_run,
 };
 use serde::Serialize;
 
@@ -27,6 +29,7 @@ struct Line<'a> {
     attention: &'static str,
     num_hashes: usize,
     length: usize,
+    objective: &'static str,
     seconds: f64,
 }
 
@@ -41,10 +44,17 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
         // As prompts are read then.
         opened.cpu = opened.cpu.with_precision(Precision::Bf16);
     }
-    let dialogues = read_dialogues(&args.data, None)?;
+    let dialogues = corpora::read(&args.data.to_string_lossy(), Part::Valid)?;
     let length = length(&opened, args.length)?;
     let attention = decoding::attention(args.attention);
+    let causal = opened.model.config().is_decoder;
     if let Some(rows) = args.decode {
+        if !causal {
+            return Err(usage(anyhow::anyhow!(
+                "--decode: {} is bidirectional and is not decoded token by token; leave the flag out",
+                opened.folder.display()
+            )));
+        }
         let options =
             CompareOptions { len: length, rows, attention, storage: Precision::F32, packed: packed.as_ref() };
         return compare(&opened, &dialogues, &options, args.json);
@@ -55,6 +65,13 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
         rounds => rounds.iter().copied().map(usize::from).collect(),
     };
 
+    if !causal {
+        let (_, mask) = mask_token(&opened.tokenizer);
+        terminal.say(format_args!(
+            "bidirectional: every token is masked once, by {mask}, and predicted from both sides"
+        ));
+    }
+    let attends = attends(opened.model.config(), attention);
     let clock = machine::clock();
     let mut reports = Vec::new();
     for num_hashes in rounds {
@@ -64,14 +81,26 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
         let report = evaluate(&opened.cpu, &opened.model, &opened.tokenizer, &dialogues, &options)?;
         reports.push((num_hashes, report, clock() - started));
     }
+    if let Some((_, report, _)) = reports.first()
+        && report.unknown > 0
+    {
+        let withheld =
+            if report.bits_per_byte.is_none() && causal { ", so bits per byte are withheld" } else { "" };
+        terminal.warn(format_args!(
+            "warning: {} of {} tokens stand for text that the vocabulary cannot write{withheld}",
+            number::count(report.unknown),
+            number::count(report.tokens)
+        ));
+    }
     let line = |(num_hashes, report, seconds): &'_ (usize, EvalReport, f64)| -> serde_json::Value {
         serde_json::json!(Line {
             report,
             model: opened.folder.display().to_string(),
             data: args.data.display().to_string(),
-            attention: if attention.is_some() { "full" } else { "lsh" },
+            attention: attends,
             num_hashes: *num_hashes,
             length,
+            objective: if causal { "next token" } else { "masked token" },
             seconds: *seconds,
         })
     };
@@ -86,22 +115,34 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
     let mut out = crate::terminal::stdout();
     writeln!(
         out,
-        "{:>10} {:>8} {:>11} {:>13} {:>9} {:>12} {:>12}",
-        "num_hashes", "loss", "perplexity", "bits_per_byte", "accuracy", "tokens", "bytes"
+        "{:>7} {:>9} {:>6} {:>8} {:>10} {:>9} {:>8} {:>11} {:>11}",
+        "length", "attention", "rounds", "loss", "perplexity", "bits/byte", "accuracy", "tokens", "bytes"
     )?;
     for (num_hashes, r, _) in &reports {
+        // Rounds say nothing where nothing is hashed.
+        let rounds = if attends == "lsh" { num_hashes.to_string() } else { "-".into() };
+        let bits = r.bits_per_byte.map_or_else(|| "-".into(), |bits| format!("{bits:.4}"));
         writeln!(
             out,
-            "{num_hashes:>10} {:>8.4} {:>11.3} {:>13.4} {:>8.2}% {:>12} {:>12}",
+            "{length:>7} {attends:>9} {rounds:>6} {:>8.4} {:>10.3} {bits:>9} {:>7.2}% {:>11} {:>11}",
             r.loss,
             r.perplexity,
-            r.bits_per_byte,
             r.accuracy * 100.0,
             number::count(r.tokens),
             number::count(r.bytes),
         )?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the model's layers attend by: LSH if any does, unless they attend exactly instead.
+fn attends(config: &Config, instead: Option<Kind>) -> &'static str {
+    let has = |kind| config.attn_layers.contains(&kind);
+    match instead {
+        None if has(Kind::Lsh) => "lsh",
+        None if has(Kind::Local) => "local",
+        _ => "full",
+    }
 }
 
 /// The same tokens predicted by the forward pass and by steps of decoding.

@@ -1,71 +1,64 @@
 //! `reformer inspect`: what a checkpoint is, and the memory that training on it would take.
 //!
-//! A `config.json` alone is enough for everything but the weights' own values: the shape of a model can be looked at
-//! before there is one.
+//! Config, tokenizer and the headers of the weights are read and everything else is arithmetic, so that a model of any
+//! size answers at once; only `--tensors` of a model reads its numbers. A `config.json` alone is enough for the shape, and
+//! a model without a tokenizer is still a model.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use reformer::model::memory::MemoryEstimate;
-use reformer::model::{Config, Parameters};
-use reformer::text::Form;
+use reformer::model::memory::{MemoryEstimate, check_step, decode_bytes_per_token, parameter_count};
+use reformer::model::{Config, Model, Parameters, check_weights};
+use reformer::text::{Form, Tokenizer};
+use reformer::train::recipe::OptimizerKind;
 use serde_json::{Value, json};
 
 use crate::args::{Global, InspectArgs};
 use crate::exit::usage;
-use crate::open_model::{self, OpenModel};
+use crate::open_model;
 use crate::terminal::Terminal;
 use crate::{json as print, number};
 
-/// Bytes of optimizer state a parameter: AdamW's two moments.
-const ADAMW: usize = 8;
-
 /// What is looked at.
-enum Subject {
-    /// A model with its weights and tokenizer.
-    Model(Box<OpenModel>),
-    /// A `config.json` without weights, and the tensors that it asks for.
-    Shape { path: PathBuf, config: Box<Config>, parameters: Parameters },
+struct Subject {
+    /// The model's directory, or the `config.json` alone.
+    path: PathBuf,
+    config: Config,
+    /// A model's tokenizer, or why there is none; `None` of a config alone.
+    tokenizer: Option<Result<Tokenizer, String>>,
+    /// The weights, if they were asked for and are there.
+    model: Option<Box<Model>>,
 }
 
+/// A tensor's name, shape and, if there are weights, the root of its mean square.
+type Row = (String, Vec<usize>, Option<f64>);
+
 impl Subject {
-    fn open(path: &Path, global: &Global, terminal: Terminal) -> anyhow::Result<Self> {
-        let Some(path) = config_alone(path) else {
-            return Ok(Self::Model(Box::new(open_model::open(path, global, terminal)?)));
-        };
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let config = Config::from_json(&text).map_err(usage).with_context(|| path.display().to_string())?;
-        let parameters = Parameters::zeros(&config);
-        Ok(Self::Shape { path, config: Box::new(config), parameters })
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            Self::Model(opened) => &opened.folder,
-            Self::Shape { path, .. } => path,
+    fn open(path: &Path, tensors: bool) -> anyhow::Result<Self> {
+        if let Some(path) = config_alone(path) {
+            let config = Config::load(&path).map_err(usage)?;
+            return Ok(Self { path, config, tokenizer: None, model: None });
         }
+        let path = open_model::checkpoint(path)?;
+        let cannot = || format!("cannot open the model in {}", path.display());
+        let config = Config::load(&path.join("config.json")).with_context(cannot)?;
+        check_weights(&path, &config).with_context(cannot)?;
+        let model = if tensors { Some(Box::new(open_model::weights(&path)?)) } else { None };
+        let tokenizer = Some(Tokenizer::load(&path).map_err(|error| error.to_string()));
+        Ok(Self { path, config, tokenizer, model })
     }
 
-    fn config(&self) -> &Config {
-        match self {
-            Self::Model(opened) => opened.model.config(),
-            Self::Shape { config, .. } => config,
+    fn tensors(&self) -> Vec<Row> {
+        if let Some(model) = &self.model {
+            let rows = model.parameters().iter();
+            return rows
+                .map(|(name, shape, values)| (name.to_owned(), shape.to_vec(), Some(rms(values))))
+                .collect();
         }
-    }
-
-    fn parameters(&self) -> &Parameters {
-        match self {
-            Self::Model(opened) => opened.model.parameters(),
-            Self::Shape { parameters, .. } => parameters,
-        }
-    }
-
-    /// The root mean square of a tensor, if it has values.
-    fn rms(&self, values: &[f32]) -> Option<f64> {
-        matches!(self, Self::Model(_)).then(|| rms(values))
+        let specs = Parameters::specs(&self.config).into_iter().flatten();
+        specs.map(|spec| (spec.name, spec.shape, None)).collect()
     }
 }
 
@@ -75,16 +68,20 @@ fn config_alone(path: &Path) -> Option<PathBuf> {
         return Some(path.to_owned());
     }
     let (config, in_it) = (path.join("config.json"), |name: &str| path.join(name).exists());
-    let weights = in_it("model.safetensors") || in_it("model.safetensors.index.json");
-    (config.is_file() && !weights).then_some(config)
+    let weights = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"];
+    (config.is_file() && !weights.into_iter().any(in_it)).then_some(config)
 }
 
-/// Opens the model and prints about it.
-pub(crate) fn run(args: &InspectArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
-    let subject = Subject::open(&args.model, global, terminal)?;
+/// Opens what there is and prints about it.
+pub(crate) fn run(args: &InspectArgs, _: &Global, _: Terminal) -> anyhow::Result<ExitCode> {
+    let subject = Subject::open(&args.model, args.tensors)?;
     let memory = match args.memory {
         Some(0) => return Err(usage(anyhow::anyhow!("--memory 0 is no length: give at least 1"))),
-        Some(len) => Some((len, MemoryEstimate::training(subject.config(), 1, len, ADAMW))),
+        Some(len) => {
+            check_step(&subject.config, 1, len).map_err(usage)?;
+            let adamw = OptimizerKind::Adamw.state_bytes();
+            Some((len, MemoryEstimate::training(&subject.config, 1, len, adamw)))
+        }
         None => None,
     };
     if args.json {
@@ -100,34 +97,34 @@ fn as_json(
     tensors: bool,
     memory: Option<(usize, MemoryEstimate)>,
 ) -> anyhow::Result<Value> {
-    let config: Value = serde_json::from_str(&subject.config().to_json())?;
+    let config: Value = serde_json::from_str(&subject.config.to_json())?;
     let mut all = json!({
-        "path": subject.path(),
-        "parameters": subject.parameters().count(),
-        "positions": subject.config().position_limit(),
+        "path": subject.path,
+        "parameters": parameter_count(&subject.config),
+        "positions": subject.config.position_limit(),
+        "decode_bytes_per_token": decode_bytes_per_token(&subject.config),
         "config": config,
     });
-    if let Subject::Model(opened) = subject {
-        let tokenizer = &opened.tokenizer;
-        all["tokenizer"] = json!({
-            "kind": tokenizer.kind(),
-            "vocab_size": tokenizer.vocab_size(),
-            "chat": opened.chats(),
-            "form": tokenizer.form(),
-        });
-        all["decode_bytes_per_token"] = opened.model.decode_state().bytes_per_token().into();
+    match &subject.tokenizer {
+        Some(Ok(tokenizer)) => {
+            all["tokenizer"] = json!({
+                "kind": tokenizer.kind(), "vocab_size": tokenizer.vocab_size(), "chat": tokenizer.can_chat(),
+                "form": tokenizer.form(),
+            });
+        }
+        Some(Err(reason)) => all["tokenizer"] = json!({ "missing": reason }),
+        None => {}
     }
     if tensors {
-        let rows = subject.parameters().iter();
-        all["tensors"] = rows
-            .map(|(name, shape, values)| {
-                let mut row = json!({ "name": name, "shape": shape, "elements": values.len() });
-                if let Some(rms) = subject.rms(values) {
-                    row["rms"] = rms.into();
-                }
-                row
-            })
-            .collect();
+        let row = |(name, shape, rms): Row| {
+            let elements: usize = shape.iter().product();
+            let mut row = json!({ "name": name, "shape": shape, "elements": elements });
+            if let Some(rms) = rms {
+                row["rms"] = rms.into();
+            }
+            row
+        };
+        all["tensors"] = subject.tensors().into_iter().map(row).collect();
     }
     if let Some((len, estimate)) = memory {
         all["memory"] = estimate
@@ -144,30 +141,33 @@ fn as_json(
 
 fn as_text(subject: &Subject, tensors: bool, memory: Option<(usize, MemoryEstimate)>) -> anyhow::Result<()> {
     let count = number::count;
-    let config = subject.config();
+    let config = &subject.config;
     let mut out = crate::terminal::stdout();
     let kinds: Vec<String> =
         config.attn_layers.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
     let positions = config.position_limit().map_or_else(|| "no limit".into(), count);
-    let mut rows = vec![
-        ("path", subject.path().display().to_string()),
-        ("parameters", count(subject.parameters().count())),
-    ];
-    match subject {
-        Subject::Model(opened) => {
-            let chat = match (opened.chats(), opened.tokenizer.form()) {
+    let mut rows =
+        vec![("path", subject.path.display().to_string()), ("parameters", count(parameter_count(config)))];
+    match &subject.tokenizer {
+        Some(Ok(tokenizer)) => {
+            let chat = match (tokenizer.can_chat(), tokenizer.form()) {
                 (false, Form::Text) => "completion only (learned plain text)",
                 (false, _) => "completion only",
                 (true, Form::Template) => "chat by its own template",
                 (true, Form::Course) => "chat as Person 1 and Person 2",
                 (true, _) => "chat by role marks",
             };
-            let (kind, size) = (opened.tokenizer.kind(), count(opened.tokenizer.vocab_size()));
+            let (kind, size) = (tokenizer.kind(), count(tokenizer.vocab_size()));
             rows.push(("tokenizer", format!("{kind}, {size} tokens, {chat}")));
-            let remembered = number::bytes(opened.model.decode_state().bytes_per_token());
-            rows.push(("decoding", format!("{remembered} a token of context")));
         }
-        Subject::Shape { .. } => rows.push(("weights", "none: this is a config alone".into())),
+        Some(Err(reason)) => rows.push(("tokenizer", format!("none: {reason}"))),
+        None => rows.push(("weights", "none: this is a config alone".into())),
+    }
+    if config.is_decoder {
+        let remembered = number::bytes(decode_bytes_per_token(config));
+        rows.push(("decoding", format!("{remembered} a token of context")));
+    } else {
+        rows.push(("decoding", "none: bidirectional, a masked language model".into()));
     }
     rows.extend([
         ("vocabulary", count(config.vocab_size)),
@@ -216,17 +216,17 @@ fn as_text(subject: &Subject, tensors: bool, memory: Option<(usize, MemoryEstima
 }
 
 fn print_tensors(out: &mut impl Write, subject: &Subject) -> io::Result<()> {
-    let rows: Vec<(&str, String, &[f32])> = subject
-        .parameters()
-        .iter()
-        .map(|(name, shape, values)| (name, format!("{shape:?}"), values))
+    let rows: Vec<(String, String, usize, Option<f64>)> = subject
+        .tensors()
+        .into_iter()
+        .map(|(name, shape, rms)| (name, format!("{shape:?}"), shape.iter().product(), rms))
         .collect();
     let name_width = rows.iter().map(|row| row.0.len()).max().unwrap_or(0);
     let shape_width = rows.iter().map(|row| row.1.len()).max().unwrap_or(0);
     writeln!(out, "\n{:name_width$}  {:shape_width$}  {:>12}  {:>9}", "tensor", "shape", "elements", "rms")?;
-    for (name, shape, values) in rows {
-        let elements = number::count(values.len());
-        let rms = subject.rms(values).map_or_else(|| "-".into(), |rms| format!("{rms:.5}"));
+    for (name, shape, elements, rms) in rows {
+        let elements = number::count(elements);
+        let rms = rms.map_or_else(|| "-".into(), |rms| format!("{rms:.5}"));
         writeln!(out, "{name:name_width$}  {shape:shape_width$}  {elements:>12}  {rms:>9}")?;
     }
     Ok(())

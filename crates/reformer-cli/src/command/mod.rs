@@ -10,4 +10,5 @@ pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod plan;
 pub(crate) mod plot;
+pub(crate) mod recipe;
 pub(crate) mod train;

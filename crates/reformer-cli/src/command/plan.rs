@@ -6,12 +6,11 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use reformer::model::memory::MemoryEstimate;
 use reformer::model::{Batch, Config, Model, Pass};
 use reformer::tensor::{Address, Precision, Purpose};
-use reformer::text::Tokenizer;
-use reformer::train::recipe::{ModelTokens, TokenizerKind};
-use reformer::train::{Budget, Change, Learner, Recipe, RecipeError, changes_to_fit};
+use reformer::train::{Budget, Change, Learner, Recipe, RecipeError, changes_to_fit, planned_config};
 use serde_json::json;
 
 use crate::args::Global;
@@ -22,13 +21,11 @@ use crate::{json as print, machine, number, process};
 
 /// Tokens of the rows that are timed, at most.
 const MEASURED: usize = 2048;
-/// A step of more bytes than this is no plan: products of sizes must not overflow.
-const LARGEST: f64 = (1u64 << 60) as f64;
-
 /// Plans and prints.
 pub(crate) fn run(args: &PlanArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
     let (recipe, raised) = recipe(args, global)?;
-    let config = config(&recipe)?;
+    let named = args.recipe.as_ref().map_or_else(|| "the demo".into(), |path| path.display().to_string());
+    let config = planned_config(&recipe).map_err(usage).with_context(|| format!("cannot plan {named}"))?;
     let budget = Budget::of(&recipe, &config);
     let changes = args.memory.map(|limit| (limit, changes_to_fit(&recipe, &config, limit)));
     let threads = machine::threads(global);
@@ -46,9 +43,14 @@ pub(crate) fn run(args: &PlanArgs, global: &Global, terminal: Terminal) -> anyho
     Ok(ExitCode::SUCCESS)
 }
 
-/// The rate that was typed, or what steps of d 256 and more reach on AVX-512.
+/// The rate that was typed, or the usual one.
 fn stated(args: &PlanArgs, recipe: &Recipe) -> f64 {
-    args.gflops.unwrap_or(if recipe.dtype.in_use() == Precision::Bf16 { 130.0 } else { 80.0 })
+    args.gflops.unwrap_or_else(|| rate(recipe))
+}
+
+/// Billions of operations a second and thread that steps of d 256 and more reach on AVX-512.
+pub(super) fn rate(recipe: &Recipe) -> f64 {
+    if recipe.dtype.in_use() == Precision::Bf16 { 130.0 } else { 80.0 }
 }
 
 fn positive_rate(rate: f64) -> anyhow::Result<f64> {
@@ -88,23 +90,7 @@ fn recipe(args: &PlanArgs, global: &Global) -> anyhow::Result<(Recipe, bool)> {
         }
         (Err(error), None) => return Err(usage(error)),
     };
-    let (length, batch, h) = (recipe.length as f64, recipe.batch as f64, recipe.model.hidden_size as f64);
-    // Scores of plain attention are the largest number that is told.
-    if length * length * batch * 1024.0 > LARGEST || length * batch * h * 64.0 > LARGEST {
-        return Err(usage(anyhow::anyhow!(
-            "rows of {} tokens are beyond any plan: lower --length or batch",
-            number::count(recipe.length)
-        )));
-    }
     Ok((recipe, raised))
-}
-
-fn config(recipe: &Recipe) -> anyhow::Result<Config> {
-    let vocab_size = match recipe.tokenizer.kind {
-        TokenizerKind::Bytes => Tokenizer::bytes().vocab_size(),
-        TokenizerKind::Bpe => recipe.tokenizer.vocab_size,
-    };
-    recipe.model.config(ModelTokens { vocab_size, pad: 0, end: None }, recipe.seed).map_err(usage)
 }
 
 /// Operations a second of steps on one short row: one to warm up, two timed.

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use reformer::tensor::Cpu;
 use reformer::text::Tokenizer;
+use reformer::train::checkpoint::is_complete;
 use reformer::train::{
-    Outcome, Plan, Recipe, Resume, Surroundings, TrainError, TrainOptions, dry_run, recipe_of_run, train,
+    Outcome, Plan, Recipe, RecipeError, Resume, Surroundings, TrainError, TrainOptions, dry_run,
+    recipe_of_run, train,
 };
 
 use crate::args::{Global, TrainArgs};
@@ -16,7 +18,7 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::sampling::samples;
 use crate::terminal::{BOLD, PLAIN, Terminal};
-use crate::{json, machine, number};
+use crate::{json, machine, number, process};
 
 /// Where runs go when nobody says.
 const RUNS: &str = "runs";
@@ -26,11 +28,11 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, terminal: Terminal) -> anyh
     let options = resolve(args, global)?;
     let clock = machine::clock();
     if args.dry_run {
-        let plan = dry_run(&options.recipe, options.threads, &clock).map_err(sort)?;
+        let plan = dry_run(&options.recipe).map_err(|error| in_recipe(args, error))?;
         if args.json {
             json::line(&plan)?;
         } else {
-            print_plan(&plan)?;
+            print_plan(&plan, super::plan::rate(&options.recipe) * options.threads as f64)?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -51,7 +53,7 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, terminal: Terminal) -> anyh
     };
     let outcome = train(options, around);
     progress.finish();
-    conclude(&out, args.json, &outcome.map_err(sort)?, clock(), terminal)
+    conclude(&out, args.json, &outcome.map_err(|error| in_recipe(args, error))?, clock(), terminal)
 }
 
 /// The recipe, the run's directory and where to begin.
@@ -73,6 +75,9 @@ fn resolve(args: &TrainArgs, global: &Global) -> anyhow::Result<TrainOptions> {
         Some(Some(dir)) if !dir.is_dir() => {
             return Err(usage(anyhow::anyhow!("nothing to resume: there is no directory {}", dir.display())));
         }
+        Some(Some(dir)) if dir.join("config.json").exists() && !is_complete(dir) => {
+            return Err(usage(TrainError::NoTrainingState(dir.clone())));
+        }
         // A checkpoint: its run is two folders up, unless --out names another.
         Some(Some(dir)) if dir.join("config.json").exists() => {
             let run = dir.canonicalize()?.ancestors().nth(2).map(Path::to_owned);
@@ -89,7 +94,11 @@ fn resolve(args: &TrainArgs, global: &Global) -> anyhow::Result<TrainOptions> {
         None if args.demo => Recipe::demo(&sets).map_err(TrainError::from),
         None => recipe_of_run(&out, &sets),
     };
-    Ok(TrainOptions { recipe: recipe.map_err(sort)?, out, resume, threads: machine::threads(global) })
+    // Absolute, so that the run finds its corpora from wherever it is resumed.
+    let recipe = recipe.map_err(sort)?.at(&std::env::current_dir()?);
+    let holder = format!("process {} on {}", std::process::id(), process::host());
+    let (threads, memory) = (machine::threads(global), process::available());
+    Ok(TrainOptions { recipe, out, resume, threads, memory, holder })
 }
 
 /// The run that was written to last, for a bare `--resume`.
@@ -107,8 +116,26 @@ fn newest_run() -> anyhow::Result<PathBuf> {
 /// Faults of the recipe and of the command line are configuration, the rest is failure.
 fn sort(error: TrainError) -> anyhow::Error {
     match error {
-        TrainError::Recipe(_) | TrainError::Occupied(_) | TrainError::Changed { .. } => usage(error),
+        TrainError::Recipe(_)
+        | TrainError::Occupied(_)
+        | TrainError::Changed { .. }
+        | TrainError::NoTrainingState(_)
+        | TrainError::NothingLeft { .. }
+        | TrainError::NothingToHoldOut { .. }
+        | TrainError::Memory { .. } => usage(error),
         other => other.into(),
+    }
+}
+
+/// What the recipe as a whole asks for names its file, which each of its keys does by itself.
+fn in_recipe(args: &TrainArgs, error: TrainError) -> anyhow::Error {
+    let whole = matches!(
+        error,
+        TrainError::Memory { .. } | TrainError::Recipe(RecipeError::Model(_) | RecipeError::TooLarge(_))
+    );
+    match &args.recipe {
+        Some(path) if whole => sort(error).context(format!("cannot train by {}", path.display())),
+        _ => sort(error),
     }
 }
 
@@ -126,14 +153,32 @@ fn conclude(
                     &serde_json::json!({ "run": out, "checkpoint": checkpoint, "best": best, "seconds": seconds }),
                 )?;
             }
+            let (span, dir) = (number::span(seconds), out.display());
+            let chats = Tokenizer::load(checkpoint).is_ok_and(|tokenizer| tokenizer.can_chat());
+            let next = if chats { "talk to it: reformer chat" } else { "let it write: reformer generate" };
+            terminal.say(format_args!("{BOLD}done{PLAIN} in {span}; {next} {dir}"));
+            Ok(ExitCode::SUCCESS)
+        }
+        Outcome::Complete { checkpoint, best, step, steps } => {
+            if json {
+                json::line(
+                    &serde_json::json!({ "run": out, "checkpoint": checkpoint, "best": best, "complete": true }),
+                )?;
+            }
+            let dir = out.display();
             terminal.say(format_args!(
-                "{BOLD}done{PLAIN} in {}; talk to it: reformer chat {}",
-                number::span(seconds),
-                out.display()
+                "{dir} is complete: {} of {} steps are done\ntrain on with: reformer train --resume={dir} --set steps={}",
+                number::count(*step as usize),
+                number::count(*steps as usize),
+                2 * step
             ));
             Ok(ExitCode::SUCCESS)
         }
-        Outcome::Interrupted { checkpoint, step } => {
+        Outcome::Interrupted { checkpoint: None, .. } => {
+            terminal.say("interrupted before the first step; there is nothing to save");
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+        Outcome::Interrupted { checkpoint: Some(checkpoint), step } => {
             terminal.say(format_args!(
                 "interrupted after step {step}; saved {}\ncontinue with: reformer train --resume={}",
                 checkpoint.display(),
@@ -144,33 +189,37 @@ fn conclude(
     }
 }
 
-fn print_plan(plan: &Plan) -> anyhow::Result<()> {
+/// `rate` is in billions of operations a second.
+fn print_plan(plan: &Plan, rate: f64) -> anyhow::Result<()> {
     let count = number::count;
     let mut out = crate::terminal::stdout();
     let mut row = |name: &str, value: String| writeln!(out, "{name:16} {value}");
     row("parameters", count(plan.parameters))?;
-    row("vocabulary", count(plan.vocab_size))?;
-    row(
-        "corpus",
-        format!(
-            "{} dialogues, {} tokens ({:.2} bytes each), {} for validation",
-            count(plan.dialogues),
-            count(plan.epoch_tokens),
-            plan.bytes_per_token,
-            count(plan.valid_tokens)
-        ),
-    )?;
-    row("steps", format!("{} of {} tokens", count(plan.steps as usize), count(plan.tokens_per_step)))?;
-    row("tokens", format!("{}, {:.2} epochs", count(plan.tokens as usize), plan.epochs))?;
+    row("vocabulary", format!("{} at most", count(plan.vocab_size)))?;
+    let corpus = plan.corpus_bytes.map_or_else(|| "built in".into(), |bytes| number::bytes(bytes as usize));
+    row("corpus", corpus)?;
+    let (each, seconds) = (count(plan.tokens_per_step), plan.flops_per_step / (rate * 1e9));
+    match (plan.steps, plan.tokens) {
+        (Some(steps), Some(tokens)) => {
+            row("steps", format!("{} of {each} tokens", count(steps as usize)))?;
+            row("tokens", count(tokens as usize))?;
+        }
+        _ => row(
+            "steps",
+            format!(
+                "of {each} tokens; {} epochs, counted when the corpus is read",
+                plan.epochs.unwrap_or(0.0)
+            ),
+        )?,
+    }
     row("memory", number::bytes(plan.memory.total_bytes()))?;
-    let rate = plan.tokens_per_step as f64 / plan.seconds_per_step;
+    let whole = plan.steps.map_or_else(String::new, |steps| number::span(seconds * steps as f64) + ", ");
     row(
         "time",
         format!(
-            "{} ({} a step, {} tokens/s; evaluations and samples not counted)",
-            number::span(plan.seconds),
-            number::span(plan.seconds_per_step),
-            count(rate as usize)
+            "{whole}{} a step at {rate:.0} GFLOP/s, stated; `reformer plan --measure` times it (evaluations and samples \
+             not counted)",
+            number::span(seconds)
         ),
     )?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::fixture::{assert_done, assert_fails, folder, run, stdout, tiny};
+use crate::fixture::{assert_done, assert_fails, checkpoint_copy, folder, run, stdout, tiny};
 
 #[test]
 fn inspect_shows_configuration_parameters_tensors_and_memory() {
@@ -74,7 +74,8 @@ fn inspect_of_a_config_that_is_none_names_the_file_and_what_is_wrong() {
 fn corpus(folder: &std::path::Path) -> String {
     let path = folder.join("test.jsonl");
     let turn = r#"{"id":"a","domains":[],"turns":[{"speaker":"user","text":"a cheap hotel, please"},{"speaker":"system","text":"Where?"}]}"#;
-    fs::write(&path, format!("{turn}\n{turn}\n")).unwrap();
+    let other = turn.replace("\"a\"", "\"b\"");
+    fs::write(&path, format!("{turn}\n{other}\n")).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
@@ -126,4 +127,106 @@ fn eval_of_length_zero_or_beyond_the_positions_is_refused() {
     let corpus = corpus(folder.path());
     assert_fails(&run(&["eval", &tiny(), "--data", &corpus, "--length", "0"]), 2, &["--length 0"]);
     assert_fails(&run(&["eval", &tiny(), "--data", &corpus, "--length", "513"]), 2, &["513", "512"]);
+}
+
+#[test]
+fn inspect_works_without_a_tokenizer_and_says_that_there_is_none() {
+    let folder = folder();
+    let checkpoint = checkpoint_copy(folder.path());
+    fs::write(checkpoint.join("tokenizer.json"), "{}").unwrap();
+    let output = run(&["inspect", checkpoint.to_str().unwrap()]);
+    assert_done(&output);
+    for words in ["parameters", "tokenizer      none: ", "tokenizer.json"] {
+        assert!(stdout(&output).contains(words), "no {words:?} in:\n{}", stdout(&output));
+    }
+    assert_fails(&run(&["chat", checkpoint.to_str().unwrap(), "-p", "hello"]), 1, &["tokenizer.json"]);
+}
+
+#[test]
+fn weights_that_are_not_finite_are_an_error_that_names_the_tensor() {
+    let folder = folder();
+    let checkpoint = checkpoint_copy(folder.path());
+    let weights = checkpoint.join("model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());
+    fs::write(&weights, bytes).unwrap();
+    let data = corpus(folder.path());
+    let output = run(&["eval", checkpoint.to_str().unwrap(), "--data", &data, "--json"]);
+    assert_fails(&output, 1, &["reformer.encoder.layers.1.", "inf", "model.safetensors"]);
+    assert_eq!(stdout(&output), "");
+    // The headers are sound, so there is something to look at.
+    assert_done(&run(&["inspect", checkpoint.to_str().unwrap()]));
+}
+
+#[test]
+fn eval_of_the_demo_corpus_measures_its_held_out_dialogues() {
+    let output = run(&["eval", &tiny(), "--data", "demo", "--json"]);
+    assert_done(&output);
+    let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert!(json["tokens"].as_u64().unwrap() > 1000 && json["objective"] == "next token", "{json}");
+}
+
+#[test]
+fn the_table_of_eval_has_length_attention_and_rounds() {
+    let folder = folder();
+    let data = corpus(folder.path());
+    let output = run(&["eval", &tiny(), "--data", &data, "--length", "32"]);
+    assert_done(&output);
+    let table = stdout(&output);
+    let words: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(words[0][..3], ["length", "attention", "rounds"]);
+    assert_eq!(words[1][..3], ["32", "lsh", "2"]);
+    assert!(table.lines().all(|line| line.chars().count() <= 88), "{table}");
+}
+
+#[test]
+fn a_bidirectional_model_gets_the_loss_of_masked_tokens_and_no_bits_per_byte() {
+    let folder = folder();
+    let checkpoint = checkpoint_copy(folder.path());
+    let config = checkpoint.join("config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("\"is_decoder\": true", "\"is_decoder\": false")).unwrap();
+    let data = corpus(folder.path());
+    let output = run(&["eval", checkpoint.to_str().unwrap(), "--data", &data, "--json"]);
+    assert_done(&output);
+    let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(
+        (&json["objective"], &json["bits_per_byte"]),
+        (&"masked token".into(), &serde_json::Value::Null)
+    );
+    assert!(json["loss"].as_f64().unwrap() > 0.0 && json["tokens"].as_u64().unwrap() > 50, "{json}");
+    let decode = run(&["eval", checkpoint.to_str().unwrap(), "--data", &data, "--decode"]);
+    assert_fails(&decode, 2, &["bidirectional"]);
+}
+
+#[test]
+fn a_recipes_keys_are_explained_and_its_defaults_are_a_recipe() {
+    let explained = run(&["recipe", "--explain"]);
+    assert_done(&explained);
+    for key in ["`data`", "`epochs`", "`tokenizer.path`", "`model.num_hashes`", "`schedule.final`"] {
+        assert!(stdout(&explained).contains(key), "no {key}");
+    }
+    let folder = folder();
+    let path = folder.path().join("default.toml");
+    fs::write(&path, stdout(&run(&["recipe"]))).unwrap();
+    assert_done(&run(&["plan", path.to_str().unwrap()]));
+}
+
+#[test]
+fn a_plan_of_fifty_billion_parameters_is_arithmetic() {
+    let sets = [
+        "model.hidden_size=8192",
+        "model.heads=64",
+        "model.feed_forward_size=32768",
+        "model.layers=64",
+        "tokenizer.vocab_size=128000",
+    ];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    for command in [&["plan", "--demo", "--json"][..], &["train", "--demo", "--dry-run", "--json"]] {
+        let output = run(&[command, &sets].concat());
+        assert_done(&output);
+        let plan: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+        assert!(plan["parameters"].as_u64().unwrap() > 50_000_000_000, "{plan}");
+    }
 }

@@ -13,4 +13,5 @@ mod kill_resume;
 mod plan;
 mod plot;
 mod refusals;
+mod run_directory;
 mod train;

@@ -79,7 +79,7 @@ fn what_is_no_plan_is_refused() {
     assert_fails(&run(&["plan", "nowhere.toml"]), 2, &["nowhere.toml"]);
     assert_fails(&demo(&["--length", "0"]), 2, &["--length 0"]);
     assert_fails(&demo(&["--length", "9000000000000"]), 2, &["length", "must be below"]);
-    assert_fails(&demo(&["--length", "4000000000"]), 2, &["--length"]);
+    assert_fails(&demo(&["--length", "4000000000", "--set", "batch=4000000"]), 2, &["4000000000"]);
     assert_fails(&demo(&["--memory", "16XB"]), 2, &["16GB"]);
     assert_fails(&demo(&["--gflops", "0"]), 2, &["--gflops 0"]);
     assert_fails(&demo(&["--set", "batchh=2"]), 2, &["batch"]);

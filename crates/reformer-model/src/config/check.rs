@@ -3,7 +3,7 @@
 use reformer_lsh::BucketCount;
 use reformer_tensor::activation::Activation;
 
-use super::fields::{AxialCombine, Buckets, Fields, PositionKind};
+use super::fields::{AxialCombine, Buckets, Fields, Kind, PositionKind};
 use crate::error::{ModelError, Result};
 
 /// Checks every field; gives the parsed activation and bucket count.
@@ -17,7 +17,51 @@ pub(super) fn check(fields: &Fields) -> Result<(Activation, BucketCount)> {
     layers(fields)?;
     positions(fields)?;
     tokens(fields)?;
-    Ok((activation(&fields.hidden_act)?, buckets(fields)?))
+    let (activation, buckets) = (activation(&fields.hidden_act)?, buckets(fields)?);
+    size(fields, &buckets)?;
+    Ok((activation, buckets))
+}
+
+/// Parameters of the largest model that is believed: a petabyte of them, and products of sizes stay far from overflow.
+const MOST_PARAMETERS: u128 = 1 << 48;
+/// Numbers of all rotations at most; they are made anew whenever a model is opened and stand in no file.
+const MOST_ROTATIONS: u128 = 1 << 32;
+/// Rounds of hashing at most.
+const MOST_ROUNDS: usize = 1 << 16;
+
+/// What the shape asks for, by formula, before anything of it is allocated.
+fn size(f: &Fields, buckets: &BucketCount) -> Result<()> {
+    let wide = |n: usize| n as u128;
+    let (v, h, ff) = (wide(f.vocab_size), wide(f.hidden_size), wide(f.feed_forward_size));
+    let (heads, head_size, layers) =
+        (wide(f.num_attention_heads), wide(f.attention_head_size), wide(f.attn_layers.len()));
+    let positions = match f.resolved_positions() {
+        PositionKind::Axial => {
+            f.axial_pos_shape.iter().zip(&f.axial_pos_embds_dim).map(|(&n, &d)| wide(n) * wide(d)).sum()
+        }
+        PositionKind::Learned => wide(f.max_position_embeddings) * h,
+        PositionKind::Sinusoidal => 0,
+    };
+    let parameters = 3 * v * h + positions + layers * (4 * h * heads * head_size + 2 * h * ff);
+    if parameters > MOST_PARAMETERS {
+        let what = format!(
+            "the parameters of vocab_size {v}, hidden_size {h}, {heads} heads of {head_size}, feed_forward_size {ff}, {layers} \
+             layers and {positions} of positions"
+        );
+        return Err(ModelError::TooLarge { what, numbers: parameters, limit: MOST_PARAMETERS });
+    }
+    let hashing = wide(f.attn_layers.iter().filter(|&&kind| kind == Kind::Lsh).count());
+    let columns = wide(buckets.rotation_columns());
+    let rotations = hashing * heads * wide(f.num_hashes) * head_size * columns;
+    if rotations > MOST_ROTATIONS {
+        let what = format!(
+            "the rotations of num_hashes {} in {heads} heads of {head_size} for num_buckets {:?} and {hashing} layers",
+            f.num_hashes,
+            buckets.factors()
+        );
+        return Err(ModelError::TooLarge { what, numbers: rotations, limit: MOST_ROTATIONS });
+    }
+    Ok(())
 }
 
 fn positive(f: &Fields) -> Result<()> {
@@ -49,8 +93,9 @@ fn numbers(f: &Fields) -> Result<()> {
         ("local_attention_probs_dropout_prob", f.local_attention_probs_dropout_prob),
         ("lsh_attention_probs_dropout_prob", f.lsh_attention_probs_dropout_prob),
     ] {
-        if !(0.0..1.0).contains(&rate) {
-            return Err(ModelError::config(key, rate, "a number in [0, 1)"));
+        // The kernels take it as f32, in which 0.99999999 is 1 and nothing would be left.
+        if !(0.0..1.0).contains(&rate) || rate as f32 >= 1.0 {
+            return Err(ModelError::config(key, rate, "a number in [0, 1), 1 left out in f32 too"));
         }
     }
     for (key, value) in [("initializer_range", f.initializer_range), ("axial_norm_std", f.axial_norm_std)] {
@@ -75,6 +120,9 @@ fn layers(f: &Fields) -> Result<()> {
             got,
             format!("{layers}, the length of attn_layers"),
         ));
+    }
+    if f.num_hashes > MOST_ROUNDS {
+        return Err(ModelError::config("num_hashes", f.num_hashes, format!("at most {MOST_ROUNDS}")));
     }
     for (key, chunks) in [
         ("lsh_num_chunks_before", f.lsh_num_chunks_before),

@@ -1,98 +1,146 @@
-//! Reading weights: one file or shards, any of three number types, every misfit named.
+//! Reading weights: one file or shards, any of three number types, every misfit named before a number is read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
-
-use super::{INDEX, WEIGHTS, names};
+use super::weights_file::WeightsFile;
+use super::{INDEX, PICKLE, WEIGHTS, names, text};
 use crate::config::Config;
 use crate::error::{ModelError, Result};
 use crate::parameters::Parameters;
 
+/// A tensor of a file: which file, and its name there.
+type Source = (usize, String);
+
+/// Where every tensor that a config asks for stands in the files.
+struct Places {
+    /// By group, and by place in the group; none for a bias that the config does not add.
+    sources: Vec<Vec<Option<Source>>>,
+    /// The decoder that a tied model's file may hold besides.
+    decoder: Option<Source>,
+}
+
 /// The parameters that `config` asks for, from the directory's weights.
 pub(super) fn parameters(dir: &Path, config: &Config) -> Result<Parameters> {
+    let mut files = open(dir)?;
+    let places = places(&files, config)?;
+    // The files hold every number that is asked for: from here on they pay for what is allocated.
     let mut parameters = Parameters::zeros(config);
-    let mut missing: BTreeMap<String, Vec<usize>> =
-        parameters.iter().map(|(name, shape, _)| (name.to_owned(), shape.to_vec())).collect();
-    let mut extra: Vec<(String, Vec<usize>)> = Vec::new();
-    let files = files(dir)?;
-    let mut decoder: Option<(&PathBuf, Vec<f32>)> = None;
-    for path in &files {
-        let bytes = std::fs::read(path).map_err(|e| ModelError::io(path, "read", e))?;
-        let weights = SafeTensors::deserialize(&bytes)
-            .map_err(|e| ModelError::Weights { path: path.clone(), reason: e.to_string() })?;
-        for (name, tensor) in weights.tensors() {
-            let Some(name) = names::canonical(&name) else { continue };
-            match missing.remove(&*name) {
-                Some(expected) => fill(path, &name, &tensor, &expected, &mut parameters)?,
-                None if name == names::BIAS_OF_4 => {
-                    if let Some(expected) = missing.remove(names::BIAS) {
-                        let bias = parameters.find_mut(names::BIAS).expect("every head has a bias");
-                        check_shape(path, &name, tensor.shape(), &expected)?;
-                        values(path, &name, &tensor, bias)?;
-                    }
-                }
-                None if name == names::DECODER && config.tie_word_embeddings => {
-                    check_shape(path, &name, tensor.shape(), &[config.vocab_size, 2 * config.hidden_size])?;
-                    let mut values_of = vec![0.0; tensor.shape().iter().product()];
-                    values(path, &name, &tensor, &mut values_of)?;
-                    decoder = Some((path, values_of));
-                }
-                None => extra.push((name.into_owned(), tensor.shape().to_vec())),
+    for (group, sources) in parameters.groups_mut().iter_mut().zip(places.sources) {
+        for (tensor, source) in sources.into_iter().enumerate() {
+            if let Some((file, name)) = source {
+                files[file].read(&name, group.tensor_mut(tensor))?;
             }
         }
     }
-    if let Some((path, decoder)) = decoder {
-        check_tied(path, &decoder, config, &parameters)?;
+    if let Some((file, name)) = places.decoder {
+        let mut decoder = vec![0.0; config.vocab_size * 2 * config.hidden_size];
+        files[file].read(&name, &mut decoder)?;
+        check_tied(files[file].path(), &decoder, config, &parameters)?;
     }
-    let path = files.into_iter().next().unwrap_or_else(|| dir.join(WEIGHTS));
+    Ok(parameters)
+}
+
+/// Compares the files' headers with what the config asks for; allocates nothing of a tensor's size.
+pub(super) fn check(dir: &Path, config: &Config) -> Result<()> {
+    places(&open(dir)?, config).map(|_| ())
+}
+
+fn open(dir: &Path) -> Result<Vec<WeightsFile>> {
+    files(dir)?.iter().map(|path| WeightsFile::open(path)).collect()
+}
+
+fn places(files: &[WeightsFile], config: &Config) -> Result<Places> {
+    let specs = Parameters::specs(config);
+    let mut sources: Vec<Vec<Option<Source>>> = specs.iter().map(|group| vec![None; group.len()]).collect();
+    let mut wanted: HashMap<&str, (usize, usize)> = HashMap::new();
+    for (g, group) in specs.iter().enumerate() {
+        wanted.extend(group.iter().enumerate().map(|(i, spec)| (&*spec.name, (g, i))));
+    }
+    let (mut extra, mut decoder, mut old_bias) = (Vec::new(), None, None);
+    for (f, file) in files.iter().enumerate() {
+        for (written, info) in file.tensors() {
+            let Some(name) = names::canonical(&written) else { continue };
+            let check = |expected: &[usize]| check_shape(file.path(), &name, &info.shape, expected);
+            if let Some((g, i)) = wanted.remove(&*name) {
+                check(&specs[g][i].shape)?;
+                sources[g][i] = Some((f, written));
+            } else if name == names::BIAS_OF_4 {
+                check(&[config.vocab_size])?;
+                old_bias = Some((f, written));
+            } else if name == names::DECODER && config.tie_word_embeddings {
+                check(&[config.vocab_size, 2 * config.hidden_size])?;
+                decoder = Some((f, written));
+            } else {
+                extra.push((name.into_owned(), info.shape.clone()));
+            }
+        }
+    }
+    if let Some(bias) = old_bias
+        && let Some((g, i)) = wanted.remove(names::BIAS)
+    {
+        sources[g][i] = Some(bias);
+    }
     if !config.adds_head_bias() {
-        missing.remove(names::BIAS);
+        wanted.remove(names::BIAS);
     }
-    if let Some((name, expected)) = missing.into_iter().next() {
-        return Err(ModelError::MissingTensor { path, name, expected });
-    }
+    let path = files.first().map_or_else(PathBuf::new, |file| file.path().to_owned());
     extra.sort();
+    if let Some(found) = other_head(&extra, &wanted) {
+        return Err(ModelError::NoLanguageModel { path, found });
+    }
+    if let Some((name, (g, i))) = wanted.into_iter().min() {
+        let expected = specs[g][i].shape.clone();
+        return Err(ModelError::MissingTensor { path, name: name.into(), expected });
+    }
     let count = extra.len();
     match extra.into_iter().next() {
         Some((name, shape)) => Err(ModelError::ExtraTensor { path, name, shape, count }),
-        None => Ok(parameters),
+        None => Ok(Places { sources, decoder }),
     }
+}
+
+/// What stands in the place of a language model's head, if that is not there.
+fn other_head(extra: &[(String, Vec<usize>)], missing: &HashMap<&str, (usize, usize)>) -> Option<String> {
+    if !missing.keys().any(|name| name.starts_with("lm_head.")) {
+        return None;
+    }
+    let named = |prefix: &str| extra.iter().find(|(name, _)| name.starts_with(prefix));
+    if let Some((name, _)) = named("classifier.") {
+        return Some(format!("a model with a classification head ({name})"));
+    }
+    if let Some((name, _)) = named("qa_outputs.") {
+        return Some(format!("a model with a question-answering head ({name})"));
+    }
+    let only_the_head = missing.keys().all(|name| name.starts_with("lm_head."));
+    (extra.is_empty() && only_the_head && missing.contains_key(names::DECODER))
+        .then(|| "the bare model without a head".to_owned())
 }
 
 /// The weight files of a directory.
 fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let single = dir.join(WEIGHTS);
     let index = dir.join(INDEX);
+    if !single.exists() && !index.exists() && dir.join(PICKLE).exists() {
+        return Err(ModelError::Pickle { path: dir.join(PICKLE) });
+    }
     if single.exists() || !index.exists() {
         return Ok(vec![single]);
     }
-    let wrong = |reason: String| ModelError::Weights { path: index.clone(), reason };
-    let text = std::fs::read_to_string(&index).map_err(|e| ModelError::io(&index, "read", e))?;
-    let table: serde_json::Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-    let map = table["weight_map"].as_object().ok_or_else(|| wrong("no \"weight_map\"".into()))?;
+    let wrong = |reason: String| ModelError::Index { path: index.clone(), reason };
+    let table: serde_json::Value = serde_json::from_str(&text(&index)?).map_err(|e| wrong(e.to_string()))?;
+    let map = table["weight_map"].as_object().ok_or_else(|| wrong("it has no \"weight_map\"".into()))?;
     let shards: Option<BTreeSet<&str>> = map.values().map(serde_json::Value::as_str).collect();
     let shards =
         shards.ok_or_else(|| wrong("\"weight_map\" holds something that is not a file name".into()))?;
+    if shards.is_empty() {
+        return Err(wrong("\"weight_map\" names no file".into()));
+    }
     // A table is a stranger's text: it may name files of its own directory only.
     if let Some(name) = shards.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
         return Err(wrong(format!("\"{name}\" is not a plain file name")));
     }
     Ok(shards.into_iter().map(|name| dir.join(name)).collect())
-}
-
-fn fill(
-    path: &Path,
-    name: &str,
-    tensor: &TensorView<'_>,
-    expected: &[usize],
-    to: &mut Parameters,
-) -> Result<()> {
-    check_shape(path, name, tensor.shape(), expected)?;
-    let out = to.find_mut(name).expect("the name came from these parameters");
-    values(path, name, tensor, out)
 }
 
 fn check_shape(path: &Path, name: &str, got: &[usize], expected: &[usize]) -> Result<()> {
@@ -101,29 +149,6 @@ fn check_shape(path: &Path, name: &str, got: &[usize], expected: &[usize]) -> Re
     }
     let (got, expected) = (got.to_vec(), expected.to_vec());
     Err(ModelError::TensorShape { path: path.into(), name: name.into(), got, expected })
-}
-
-/// Widens a tensor's numbers to f32.
-fn values(path: &Path, name: &str, tensor: &TensorView<'_>, out: &mut [f32]) -> Result<()> {
-    let data = tensor.data();
-    match tensor.dtype() {
-        Dtype::F32 => out.iter_mut().zip(data.as_chunks().0).for_each(|(w, &b)| *w = f32::from_le_bytes(b)),
-        Dtype::F16 => {
-            out.iter_mut()
-                .zip(data.as_chunks().0)
-                .for_each(|(w, &b)| *w = half::f16::from_le_bytes(b).to_f32());
-        }
-        Dtype::BF16 => {
-            out.iter_mut()
-                .zip(data.as_chunks().0)
-                .for_each(|(w, &b)| *w = half::bf16::from_le_bytes(b).to_f32());
-        }
-        other => {
-            let got = format!("{other:?}");
-            return Err(ModelError::TensorType { path: path.into(), name: name.into(), got });
-        }
-    }
-    Ok(())
 }
 
 /// A tied model's file may hold the decoder, as `[E | E]`.

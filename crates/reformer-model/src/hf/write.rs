@@ -55,7 +55,7 @@ pub(super) fn parameters(dir: &Path, config: &Config, parameters: &Parameters) -
     // transformers refuses a file that does not say whose layout it is.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let bytes = safetensors::serialize(tensors, Some(metadata))
-        .map_err(|e| ModelError::Weights { path: path.clone(), reason: e.to_string() })?;
+        .map_err(|e| ModelError::io(&path, "write", std::io::Error::other(e)))?;
     replace(&path, &bytes)
 }
 

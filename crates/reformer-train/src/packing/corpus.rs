@@ -1,6 +1,9 @@
 //! A corpus as one array of tokens, with a loss weight beside each and the dialogues' starts.
 
+use std::fmt;
+
 use reformer_text::{Dialogue, Form, Role, Tokenizer};
+use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 use crate::recipe::{LossOn, PackingRecipe};
@@ -33,6 +36,23 @@ impl Weighting {
     }
 }
 
+/// What a corpus is, in a few numbers: another corpus has others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// Dialogues that have tokens.
+    pub dialogues: usize,
+    /// Tokens.
+    pub tokens: usize,
+    /// CRC-32 of tokens, loss weights and the dialogues' starts.
+    pub checksum: u32,
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} dialogues of {} tokens, checksum {:08x}", self.dialogues, self.tokens, self.checksum)
+    }
+}
+
 /// Encoded dialogues; at least one token in all.
 #[derive(Debug)]
 pub struct Corpus {
@@ -42,6 +62,8 @@ pub struct Corpus {
     starts: Vec<usize>,
     /// UTF-8 bytes of the texts before each dialogue, and of all.
     bytes: Vec<usize>,
+    /// The token that stands for text which the vocabulary cannot write.
+    unknown: Option<u32>,
 }
 
 impl Corpus {
@@ -53,7 +75,9 @@ impl Corpus {
         weighting: Weighting,
         name: &str,
     ) -> Result<Self, TrainError> {
-        let mut corpus = Self { tokens: Vec::new(), weights: Vec::new(), starts: vec![0], bytes: vec![0] };
+        let unknown = tokenizer.unknown_token();
+        let mut corpus =
+            Self { tokens: Vec::new(), weights: Vec::new(), starts: vec![0], bytes: vec![0], unknown };
         for dialogue in dialogues {
             let encoded = tokenizer.encode_dialogue(dialogue, form)?;
             if encoded.ids.is_empty() {
@@ -91,17 +115,44 @@ impl Corpus {
         self.starts.len() - 1
     }
 
+    /// Tokens that stand for text which the vocabulary cannot write.
+    pub fn unknown(&self) -> usize {
+        self.unknown.map_or(0, |unknown| self.tokens.iter().filter(|&&token| token == unknown).count())
+    }
+
     /// UTF-8 bytes of the turns' texts.
     pub fn text_bytes(&self) -> usize {
         self.bytes[self.dialogues()]
     }
 
-    /// The first dialogues that hold `tokens` tokens together (0 = all of them): their tokens and the bytes of their
-    /// texts.
-    pub fn beginning(&self, tokens: usize) -> (&[u32], usize) {
-        let keep = self.starts.iter().position(|&start| tokens > 0 && start >= tokens);
-        let keep = keep.unwrap_or(self.dialogues());
-        (&self.tokens[..self.starts[keep]], self.bytes[keep])
+    /// The first `tokens` tokens (0 = all), which may end in the middle of a dialogue: a book is one. The bytes of the part
+    /// are those that its tokens stand for.
+    #[must_use]
+    pub fn beginning(mut self, tokens: usize, tokenizer: &Tokenizer) -> Self {
+        if tokens == 0 || tokens >= self.len() {
+            return self;
+        }
+        // The dialogue that holds the last token that stays.
+        let last = self.starts.partition_point(|&start| start < tokens) - 1;
+        let part = &self.tokens[self.starts[last]..tokens];
+        let stood_for: usize = part.iter().map(|&id| tokenizer.token_bytes(id).len()).sum();
+        let bytes = (self.bytes[last] + stood_for).min(self.bytes[last + 1]);
+        self.tokens.truncate(tokens);
+        self.weights.truncate(tokens);
+        self.starts.truncate(last + 1);
+        self.starts.push(tokens);
+        self.bytes.truncate(last + 1);
+        self.bytes.push(bytes);
+        self
+    }
+
+    /// What this corpus is, to know it again.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut checksum = crc32fast::Hasher::new();
+        checksum.update(bytemuck::cast_slice(&self.tokens));
+        checksum.update(bytemuck::cast_slice(&self.weights));
+        checksum.update(bytemuck::cast_slice(&self.starts));
+        Fingerprint { dialogues: self.dialogues(), tokens: self.len(), checksum: checksum.finalize() }
     }
 
     /// All tokens, dialogue after dialogue in the file's order.

@@ -141,17 +141,27 @@ fn a_corpus_without_tokens_or_without_weight_is_an_error() {
 }
 
 #[test]
-fn a_beginning_is_of_whole_dialogues_with_their_bytes() {
+fn a_beginning_has_as_many_tokens_as_asked_and_the_bytes_that_they_stand_for() {
     let tokenizer = Tokenizer::bytes();
-    let corpus = Corpus::encode(&tokenizer, &dialogues(&[3, 4, 5]), Form::Marks, Weighting::ALL, "test")
-        .expect("not empty");
-    assert_eq!((corpus.len(), corpus.text_bytes()), (8 + 9 + 10, 5 + 6 + 7));
-    for (asked, expected) in
-        [(1, (8, 5)), (8, (8, 5)), (9, (17, 11)), (27, (27, 18)), (0, (27, 18)), (99, (27, 18))]
-    {
-        let (tokens, bytes) = corpus.beginning(asked);
-        assert_eq!((tokens.len(), bytes), expected, "{asked}");
+    // A mark, the text, an end: 8, 9 and 10 tokens of 5, 6 and 7 bytes.
+    let corpus = || {
+        Corpus::encode(&tokenizer, &dialogues(&[3, 4, 5]), Form::Marks, Weighting::ALL, "test")
+            .expect("not empty")
+    };
+    assert_eq!((corpus().len(), corpus().text_bytes()), (8 + 9 + 10, 5 + 6 + 7));
+    for (asked, bytes) in [(1, 0), (4, 2), (8, 5), (9, 5), (17, 11), (27, 18), (0, 18), (99, 18)] {
+        let part = corpus().beginning(asked, &tokenizer);
+        let tokens = if asked == 0 { 27 } else { asked.min(27) };
+        assert_eq!((part.len(), part.tokens().len()), (tokens, tokens), "{asked}");
+        assert!(
+            part.text_bytes().abs_diff(bytes) <= 2 && part.text_bytes() <= 18,
+            "{asked}: {}",
+            part.text_bytes()
+        );
+        assert_eq!(part.dialogues(), [8, 17, 27].iter().filter(|&&end| end < tokens).count() + 1, "{asked}");
     }
+    assert_ne!(corpus().fingerprint(), corpus().beginning(26, &tokenizer).fingerprint());
+    assert_eq!(corpus().fingerprint(), corpus().fingerprint());
 }
 
 #[test]

@@ -70,6 +70,25 @@ impl Document {
         self.values.contains_key(key)
     }
 
+    /// Whether both keys were written, by one hand: neither by `--set` over the other in the file.
+    pub(crate) fn contradict(&self, a: &str, b: &str) -> bool {
+        match (self.places.get(a), self.places.get(b)) {
+            (Some(a), Some(b)) => matches!(a, Place::Set) == matches!(b, Place::Set),
+            _ => false,
+        }
+    }
+
+    /// Whether `--set` laid this key over another hand's.
+    pub(crate) fn is_set(&self, key: &str) -> bool {
+        matches!(self.places.get(key), Some(Place::Set))
+    }
+
+    /// The keys that were asked for, in order.
+    #[cfg(test)]
+    pub(crate) fn asked(&self) -> &[String] {
+        &self.asked
+    }
+
     fn take(&mut self, key: &str) -> Option<Value> {
         self.asked.push(key.to_owned());
         self.values.remove(key).map(|(value, _)| value)
@@ -244,10 +263,7 @@ impl Document {
             })
         });
         let hint = suggestion.map_or_else(
-            || {
-                "the keys of a recipe are shown by a resolved one, recipe.toml in a run's directory"
-                    .to_owned()
-            },
+            || "`reformer recipe --explain` lists every key of a recipe".to_owned(),
             |key| format!("did you mean `{key}`?"),
         );
         Err(RecipeError::UnknownKey { key: key.clone(), place: place.name(), hint })

@@ -13,8 +13,16 @@ pub enum RecipeError {
         /// Why.
         source: std::io::Error,
     },
+    /// Something is wrong with what a file says.
+    #[error("{}: {problem}", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: Box<RecipeError>,
+    },
     /// Not TOML.
-    #[error("the recipe is not valid TOML{place}: {message}")]
+    #[error("not valid TOML{place}: {message}")]
     Syntax {
         /// ` in line 3`.
         place: String,
@@ -44,4 +52,7 @@ pub enum RecipeError {
     /// The model room refuses what the `[model]` section describes.
     #[error("[model] describes no legal model: {0}")]
     Model(String),
+    /// A step of it is beyond any machine.
+    #[error("{0}; lower batch, length or the sizes of [model]")]
+    TooLarge(String),
 }

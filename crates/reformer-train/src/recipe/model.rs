@@ -115,7 +115,13 @@ impl ModelRecipe {
         let choices = activations.map(|name| (name, name));
         let probability = |doc: &mut Document, key| {
             let rate = doc.number(key, 0.0, 0.0, 1.0)?;
-            if rate < 1.0 { Ok(rate) } else { Err(doc.illegal(key, "got 1", "must be below 1")) }
+            // The kernels take it as f32, in which 0.99999999 is 1 and nothing would be left.
+            if (rate as f32) < 1.0 {
+                return Ok(rate);
+            }
+            let then =
+                if rate < 1.0 { "must be below 1 in f32 too: at most 0.9999999" } else { "must be below 1" };
+            Err(doc.illegal(key, format_args!("got {rate}"), then))
         };
         Ok(Self {
             hidden_size,
@@ -216,6 +222,9 @@ pub struct ModelTokens {
     pub end: Option<u32>,
 }
 
+/// Layers at most: each has a name and tensors of its own.
+const MOST_LAYERS: usize = 1 << 16;
+
 /// `attn_layers`, repeated to `layers` entries if that is given.
 fn layers(doc: &mut Document) -> Result<Vec<String>, RecipeError> {
     let key = "model.attn_layers";
@@ -232,6 +241,10 @@ fn layers(doc: &mut Document) -> Result<Vec<String>, RecipeError> {
         return Err(doc.illegal(key, is, "each layer is one of \"lsh\", \"local\", \"full\""));
     }
     let count = doc.size("model.layers", pattern.len(), 1)?;
+    if count > MOST_LAYERS {
+        let is = format!("got {count}");
+        return Err(doc.illegal("model.layers", is, format_args!("must be at most {MOST_LAYERS}")));
+    }
     Ok(pattern.iter().cycle().take(count).cloned().collect())
 }
 
@@ -262,7 +275,7 @@ fn axial(
         let first = first.next_power_of_two();
         vec![first, max_positions.div_ceil(first)]
     };
-    let covered: usize = shape.iter().product();
+    let covered = shape.iter().fold(1usize, |all, &factor| all.saturating_mul(factor));
     if covered < max_positions {
         let is = format!("got {shape:?}, which covers {covered} positions of {max_positions}");
         return Err(doc.illegal("model.axial_shape", is, "raise a factor, or write \"auto\""));
@@ -277,7 +290,8 @@ fn axial(
             dims
         }
     };
-    if dims.len() != shape.len() || dims.iter().sum::<usize>() != hidden_size || dims.contains(&0) {
+    let together = dims.iter().fold(0usize, |all, &width| all.saturating_add(width));
+    if dims.len() != shape.len() || together != hidden_size || dims.contains(&0) {
         let is = format!("got {dims:?} for {} factors and hidden_size {hidden_size}", shape.len());
         return Err(doc.illegal(
             "model.axial_dims",

@@ -37,6 +37,9 @@ pub struct TokenizerRecipe {
     pub kind: TokenizerKind,
     /// Tokens of a trained vocabulary, marks included; unused by bytes.
     pub vocab_size: usize,
+    /// A directory whose tokenizer is used as it is, or its `tokenizer.json`; `kind` and `vocab_size` do not matter then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 impl TokenizerRecipe {
@@ -46,6 +49,7 @@ impl TokenizerRecipe {
             kind: doc.choice("tokenizer.kind", TokenizerKind::Bpe, &kinds)?,
             // 256 bytes and the marks must fit.
             vocab_size: doc.size("tokenizer.vocab_size", 2048, 270)?,
+            path: Some(doc.text("tokenizer.path", "")?).filter(|path| !path.is_empty()),
         })
     }
 }
@@ -111,7 +115,7 @@ pub struct PackingRecipe {
 
 impl PackingRecipe {
     pub(super) fn read(doc: &mut Document) -> Result<Self, RecipeError> {
-        let forms = [("marks", Form::Marks), ("course", Form::Course)];
+        let forms = [("marks", Form::Marks), ("course", Form::Course), ("text", Form::Text)];
         let rows = [("joined", Rows::Joined), ("buckets", Rows::Buckets)];
         let loss = [("all", LossOn::All), ("assistant", LossOn::Assistant)];
         let form = doc.choice("packing.form", Form::Marks, &forms)?;
@@ -207,7 +211,8 @@ impl OptimizerRecipe {
             kind,
             beta1: beta(doc, "optimizer.beta1", 0.9)?,
             beta2: beta(doc, "optimizer.beta2", 0.98)?,
-            eps: doc.number("optimizer.eps", eps, 0.0, 1.0)?,
+            // As f32 it must not be 0: where a moment is 0, the step would be 0 by 0.
+            eps: doc.number("optimizer.eps", eps, 1e-37, 1.0)?,
             weight_decay: doc.number("optimizer.weight_decay", 0.01, 0.0, 10.0)?,
             clip: doc.number("optimizer.clip", 1.0, 0.0, f64::MAX)?,
             clip_by: doc.choice(
@@ -246,6 +251,11 @@ pub struct ScheduleRecipe {
 }
 
 impl ScheduleRecipe {
+    /// The warm-up of a run of so many steps, if nobody says.
+    pub(super) fn warmup_of(steps: u64) -> u64 {
+        (steps / 20).min(1000)
+    }
+
     pub(super) fn read(doc: &mut Document, steps: u64) -> Result<Self, RecipeError> {
         let kinds = [
             ("constant", ScheduleKind::Constant),
@@ -253,7 +263,7 @@ impl ScheduleRecipe {
             ("cosine", ScheduleKind::Cosine),
         ];
         let kind = doc.choice("schedule.kind", ScheduleKind::Cosine, &kinds)?;
-        let warmup = doc.count("schedule.warmup", (steps / 20).min(1000), 0)?;
+        let warmup = doc.count("schedule.warmup", Self::warmup_of(steps), 0)?;
         if kind == ScheduleKind::WarmupRsqrt && warmup == 0 {
             let then = "warmup_rsqrt peaks at the end of its warm-up, so write at least 1";
             return Err(doc.illegal("schedule.warmup", "got 0", then));

@@ -1,0 +1,76 @@
+//! What is ready before the first step: corpora, tokenizer, model, packer; every reason not to begin comes up here.
+
+use std::path::Path;
+
+use reformer_model::Model;
+use reformer_tensor::Cpu;
+use reformer_text::{Tokenizer, is_plain_text};
+
+use crate::checkpoint::Fingerprints;
+use crate::corpora::Corpora;
+use crate::error::TrainError;
+use crate::packing::{Corpus, Packer, Weighting};
+use crate::plan::{check_memory, planned_config};
+use crate::recipe::{ModelTokens, Recipe};
+use crate::trainer::Trainer;
+
+/// Everything that is ready before the first step.
+pub(crate) struct Prepared {
+    pub(crate) trainer: Trainer,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) valid: Corpus,
+    pub(crate) opening: u32,
+    /// The recipe, what the corpus decides included.
+    pub(crate) recipe: Recipe,
+}
+
+impl Prepared {
+    /// What the corpora are, to know them again.
+    pub(crate) fn fingerprints(&self) -> Fingerprints {
+        let train = self.trainer.packer().corpus().fingerprint();
+        Fingerprints { train, valid: self.valid.fingerprint() }
+    }
+}
+
+/// Reads the corpora and builds, or loads from a checkpoint, tokenizer and model. `memory` is what the machine has in
+/// bytes, if that is known: a step that needs more is refused by the formula, before anything is read.
+pub(crate) fn prepare(
+    mut recipe: Recipe,
+    threads: usize,
+    memory: Option<usize>,
+    from: Option<&Path>,
+) -> Result<Prepared, TrainError> {
+    check_memory(&recipe, &planned_config(&recipe)?, memory)?;
+    let cpu = Cpu::new(threads)
+        .map_err(|error| TrainError::Threads { count: threads, reason: error.to_string() })?
+        .with_precision(recipe.dtype);
+    let corpora = Corpora::load(&recipe)?;
+    if is_plain_text(&corpora.train) {
+        recipe.tells(corpora.valid.first().map_or("", |text| &text.turns[0].text));
+    }
+    let tokenizer = match from {
+        Some(path) => Tokenizer::load(path)?,
+        None => corpora.tokenizer(&recipe)?,
+    };
+    let form = recipe.packing.form;
+    let corpus =
+        Corpus::encode(&tokenizer, &corpora.train, form, Weighting::of(&recipe.packing), "training")?;
+    // The same tokens at every evaluation: `best` compares their losses.
+    let valid = Corpus::encode(&tokenizer, &corpora.valid, form, Weighting::ALL, "validation")?
+        .beginning(recipe.eval_tokens, &tokenizer);
+    drop(corpora);
+    let (end, pad) = (tokenizer.end_token(), tokenizer.pad_token());
+    let opening = end.unwrap_or(pad);
+    let packer = Packer::new(corpus, &recipe, opening, pad);
+    packer.check()?;
+    recipe.resolve_steps(packer.batches_per_epoch());
+    let model = if let Some(path) = from {
+        Model::load(path)?
+    } else {
+        let tokens = ModelTokens { vocab_size: tokenizer.vocab_size(), pad, end };
+        let config = recipe.model.config(tokens, recipe.seed)?;
+        check_memory(&recipe, &config, memory)?;
+        Model::new(config, recipe.seed)
+    };
+    Ok(Prepared { trainer: Trainer::new(cpu, model, packer, &recipe), tokenizer, valid, opening, recipe })
+}
