@@ -154,6 +154,38 @@ mod tests {
         assert!(Conversation::from_json(image).unwrap_err().to_string().contains("image_url"));
     }
 
+    /// A mutation fuzzer with a fixed seed: bytes of a good file changed, cut out, doubled.
+    #[test]
+    fn a_damaged_conversation_is_read_or_refused_in_words() {
+        let good = two_turns().to_json().into_bytes();
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut draw = |below: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random as usize % below.max(1)
+        };
+        let mut refused = 0;
+        for _ in 0..3000 {
+            let mut bytes = good.clone();
+            for _ in 0..=draw(3) {
+                let at = draw(bytes.len());
+                let piece = 1 + draw(20.min(bytes.len() - at));
+                match draw(4) {
+                    0 => bytes[at] = draw(256) as u8,
+                    1 => bytes[at] = b"[]{}:,\"\\0"[draw(9)],
+                    2 if piece < bytes.len() => drop(bytes.drain(at..at + piece)),
+                    _ => bytes.splice(at..at, good[..piece].iter().copied()).for_each(drop),
+                }
+            }
+            if let Err(error) = Conversation::from_json(&String::from_utf8_lossy(&bytes)) {
+                assert!(error.to_string().starts_with("not a conversation: "), "{error}");
+                refused += 1;
+            }
+        }
+        assert!(refused > 1000, "only {refused} were refused");
+    }
+
     #[test]
     fn taking_the_last_exchange_removes_the_question_and_its_answer() {
         let mut conversation = two_turns();

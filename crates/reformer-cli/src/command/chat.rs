@@ -73,7 +73,7 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
             terminal.say(format_args!("{BOLD}{}, {seed}{PLAIN}", repl.about));
             terminal.say("Type a message; /help lists commands, Ctrl-D leaves.");
             let history = if args.no_history { None } else { history_path() };
-            repl.run(Source::editor(history, terminal.colour)?)
+            repl.run(Source::editor(history, terminal)?)
         }
         None => repl.run(Source::stdin()),
     }

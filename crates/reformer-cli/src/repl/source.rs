@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -22,7 +22,7 @@ use rustyline::{
 
 use super::command::{ALIASES, TABLE};
 use crate::prompt_text::without_mark;
-use crate::terminal::{BOLD, PLAIN};
+use crate::terminal::{BOLD, PLAIN, Terminal};
 
 /// Bytes of a history file at most.
 const LARGEST_HISTORY: u64 = 1 << 26;
@@ -64,9 +64,9 @@ pub(crate) enum Source {
 
 impl Source {
     /// An editor with its history.
-    pub(crate) fn editor(history: Option<PathBuf>, colour: bool) -> anyhow::Result<Self> {
+    pub(crate) fn editor(history: Option<PathBuf>, terminal: Terminal) -> anyhow::Result<Self> {
         // Where stdout goes to a file, prompt and echo still belong on the terminal.
-        let behavior = if io::stdout().is_terminal() { Behavior::Stdio } else { Behavior::PreferTerm };
+        let behavior = if terminal.stdout { Behavior::Stdio } else { Behavior::PreferTerm };
         let config = Config::builder()
             .auto_add_history(false)
             .behavior(behavior)
@@ -75,7 +75,7 @@ impl Source {
             .build();
         let mut editor: Editor<Assistant, DefaultHistory> =
             Editor::with_config(config).context("cannot open the line editor")?;
-        editor.set_helper(Some(Assistant { colour, typed: RefCell::default() }));
+        editor.set_helper(Some(Assistant { colour: terminal.colour, typed: RefCell::default() }));
         editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), EventHandler::Simple(Cmd::Newline));
         if let Some(path) = &history {
             // The first chat has no history yet, and no chat needs one.
