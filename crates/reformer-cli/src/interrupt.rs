@@ -1,4 +1,5 @@
-//! Ctrl-C, SIGTERM and SIGHUP as a flag: the first one asks to stop, a second one while the first is pending exits at once.
+//! Ctrl-C, SIGTERM and SIGHUP as a flag: the first one asks to stop, a second one while the first is pending exits at
+//! once.
 //!
 //! The library takes the flag as an argument; the handlers live here and nowhere else.
 
@@ -14,8 +15,8 @@ use signal_hook::flag;
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Ctrl-C, SIGTERM and the terminal's end (SIGHUP), for work that has something to save. A SIGHUP that somebody chose to
-    /// ignore (`nohup`) stays ignored.
+    /// Ctrl-C, SIGTERM and the terminal's end (SIGHUP), for work that has something to save. A SIGHUP that somebody
+    /// chose to ignore (`nohup`) stays ignored.
     pub(crate) fn install() -> anyhow::Result<Self> {
         let mut signals = vec![SIGINT, SIGTERM];
         #[cfg(unix)]

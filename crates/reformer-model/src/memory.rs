@@ -207,8 +207,9 @@ pub fn model_bytes(config: &Config) -> usize {
     GroupSizes::of(config).total + rotations * F32
 }
 
-/// Bytes that each further token takes in a decode state of f32: keys and values of all layers but the local ones, whose
-/// reach is bounded, and of LSH layers the buckets' ids and places (about). What a state says of itself, without one.
+/// Bytes that each further token takes in a decode state of f32: keys and values of all layers but the local ones,
+/// whose reach is bounded, and of LSH layers the buckets' ids and places (about). What a state says of itself,
+/// without one.
 pub fn decode_bytes_per_token(config: &Config) -> usize {
     let of = |kind: &Kind| match kind {
         Kind::Local => 0,

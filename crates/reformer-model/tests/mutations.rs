@@ -1,5 +1,5 @@
-//! Mutated checkpoints: whatever bytes and numbers of `config.json` and `model.safetensors` become, loading ends in a model
-//! or in an error that names the file, without a panic and within a bound of memory.
+//! Mutated checkpoints: whatever bytes and numbers of `config.json` and `model.safetensors` become, loading ends in a
+//! model or in an error that names the file, without a panic and within a bound of memory.
 //!
 //! The mutants are the same in every run: a failure comes again.
 
@@ -12,8 +12,8 @@ use reformer_testing::models::{fields, model};
 
 /// Mutants of each file.
 const MUTANTS: usize = 300;
-/// Bytes that a load may hold at most; the model takes some ten thousand. Rotations, which no file bounds, may take more
-/// than a mutated number asks for innocently.
+/// Bytes that a load may hold at most; the model takes some ten thousand. Rotations, which no file bounds, may take
+/// more than a mutated number asks for innocently.
 const BOUND: u64 = 256 << 20;
 
 /// xorshift64*.

@@ -166,8 +166,8 @@ impl Checkpoints {
         read_eval(&self.named("best")?)
     }
 
-    /// Saves a checkpoint and points `last` at it. One that is there already under this step is replaced. On a full disk
-    /// what `keep` would remove afterwards is removed first, and the save tried again.
+    /// Saves a checkpoint and points `last` at it. One that is there already under this step is replaced. On a full
+    /// disk what `keep` would remove afterwards is removed first, and the save tried again.
     pub fn save(
         &self,
         state: &TrainingState,
@@ -238,8 +238,8 @@ impl Checkpoints {
         evaluated.report.loss.is_finite() && best.filter(comparable).is_none_or(better)
     }
 
-    /// Records a checkpoint's evaluation; `best` points at it if it is the best. The evaluation's own file comes last: a
-    /// kill before it leaves a checkpoint that still owes its evaluation.
+    /// Records a checkpoint's evaluation; `best` points at it if it is the best. The evaluation's own file comes
+    /// last: a kill before it leaves a checkpoint that still owes its evaluation.
     pub fn record_eval(&self, step: u64, evaluated: &Evaluated, best: bool) -> Result<(), TrainError> {
         let name = format!("step-{step:06}");
         if best {

@@ -1,7 +1,7 @@
 //! What a run would cost, before it runs: `--dry-run`.
 //!
-//! Arithmetic only, so that it answers at once for a model of any size: parameters and operations are counted, memory is
-//! the model's formula. Corpora are looked for and not read; what is in them stops a run, and not its plan.
+//! Arithmetic only, so that it answers at once for a model of any size: parameters and operations are counted, memory
+//! is the model's formula. Corpora are looked for and not read; what is in them stops a run, and not its plan.
 
 use std::path::Path;
 

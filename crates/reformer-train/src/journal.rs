@@ -27,8 +27,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens both. `keep` says which metrics lines of a resumed run stay; without it the file starts anew. Gives the last
-    /// step that a line which stayed tells of, too.
+    /// Opens both. `keep` says which metrics lines of a resumed run stay; without it the file starts anew. Gives the
+    /// last step that a line which stayed tells of, too.
     pub(crate) fn open(
         run: &Path,
         log_every: u64,

@@ -8,8 +8,8 @@
 //!              factored optimizer state · shorter rows
 //! ```
 //!
-//! The formulas are those that tests hold to what steps really take. Heads are no change to propose: attention takes few
-//! of them at a time by itself where rows are long.
+//! The formulas are those that tests hold to what steps really take. Heads are no change to propose: attention takes
+//! few of them at a time by itself where rows are long.
 
 use reformer_model::config::{Config, Fields, Kind};
 use reformer_model::flops::{Flops, PartFlops, flops_by_part, flops_per_token};
@@ -106,8 +106,8 @@ impl Budget {
     }
 }
 
-/// The configuration of a recipe's model before its tokenizer is trained: a trained vocabulary has at most the size that
-/// the recipe names. Sizes beyond any machine are an error here, so that the formulas cannot overflow.
+/// The configuration of a recipe's model before its tokenizer is trained: a trained vocabulary has at most the size
+/// that the recipe names. Sizes beyond any machine are an error here, so that the formulas cannot overflow.
 pub fn planned_config(recipe: &Recipe) -> Result<Config, RecipeError> {
     let vocab_size = match recipe.tokenizer.kind {
         TokenizerKind::Bytes => Tokenizer::bytes().vocab_size(),
@@ -156,8 +156,8 @@ fn exactly(config: &Config, length: usize) -> Flops {
 }
 
 /// The changes that bring the recipe's step within `limit` bytes, each on top of the ones before, until it fits or
-/// nothing is left to change; none if it fits as it is. What takes off less than a tenth of what is too much is not worth
-/// changing and is left out.
+/// nothing is left to change; none if it fits as it is. What takes off less than a tenth of what is too much is not
+/// worth changing and is left out.
 pub fn changes_to_fit(recipe: &Recipe, config: &Config, limit: usize) -> Vec<Change> {
     let bytes = |recipe: &Recipe| {
         MemoryEstimate::of(config, recipe.batch, recipe.length, &setup(recipe)).total_bytes()
@@ -230,7 +230,8 @@ fn longest(recipe: &Recipe, config: &Config, limit: usize) -> Option<usize> {
         let estimate = MemoryEstimate::of(config, recipe.batch, chunks * unit, &setup(recipe));
         estimate.total_bytes() <= limit
     };
-    // Memory grows with the length but for steps down where heads begin to be taken in turn, so halve first, then refine.
+    // Memory grows with the length but for steps down where heads begin to be taken in turn, so halve first, then
+    // refine.
     let (mut low, mut high) = (0, recipe.length.div_ceil(unit));
     while high - low > 1 {
         let middle = usize::midpoint(low, high);

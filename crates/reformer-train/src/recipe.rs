@@ -218,8 +218,8 @@ impl Recipe {
         paths
     }
 
-    /// Makes this the recipe of a corpus in which nobody speaks: texts are written as they are, and samples continue the
-    /// beginning of `held_out`, unless the recipe has prompts of its own.
+    /// Makes this the recipe of a corpus in which nobody speaks: texts are written as they are, and samples continue
+    /// the beginning of `held_out`, unless the recipe has prompts of its own.
     pub(crate) fn tells(&mut self, held_out: &str) {
         /// Characters of a prompt at most: about a line.
         const PROMPT: usize = 60;

@@ -5,9 +5,9 @@
 //!             checkpoints/      see checkpoint
 //! ```
 //!
-//! One process trains in a directory at a time ([`lock`]). Nothing is written, and nothing of an older run touched, before
-//! everything that can fail has been checked ([`prepare`], [`replaced`]); then steps follow ([`session`]). The clock, the
-//! events' reader, the sampler and the wish to stop are arguments.
+//! One process trains in a directory at a time ([`lock`]). Nothing is written, and nothing of an older run touched,
+//! before everything that can fail has been checked ([`prepare`], [`replaced`]); then steps follow ([`session`]). The
+//! clock, the events' reader, the sampler and the wish to stop are arguments.
 
 mod changes;
 mod lock;

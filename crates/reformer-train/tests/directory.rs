@@ -1,5 +1,5 @@
-//! What a run does to its directory: one trainer at a time, nothing lost by overwriting, nothing left by a failed start,
-//! and an honest word on resuming what is complete, damaged, changed or somebody else's.
+//! What a run does to its directory: one trainer at a time, nothing lost by overwriting, nothing left by a failed
+//! start, and an honest word on resuming what is complete, damaged, changed or somebody else's.
 
 use std::fs;
 use std::path::{Path, PathBuf};

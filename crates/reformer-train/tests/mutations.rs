@@ -1,5 +1,5 @@
-//! Mutated recipes and training states: whatever their bytes and numbers become, reading ends in a value or in an error that
-//! names the file, without a panic and within a bound of memory.
+//! Mutated recipes and training states: whatever their bytes and numbers become, reading ends in a value or in an
+//! error that names the file, without a panic and within a bound of memory.
 //!
 //! The mutants are the same in every run: a failure comes again.
 

@@ -1,8 +1,8 @@
 //! `reformer inspect`: what a checkpoint is, and the memory that training on it would take.
 //!
-//! Config, tokenizer and the headers of the weights are read and everything else is arithmetic, so that a model of any
-//! size answers at once; only `--tensors` of a model reads its numbers. A `config.json` alone is enough for the shape, and
-//! a model without a tokenizer is still a model.
+//! Config, tokenizer and the headers of the weights are read and everything else is arithmetic, so that a model of
+//! any size answers at once; only `--tensors` of a model reads its numbers. A `config.json` alone is enough for the
+//! shape, and a model without a tokenizer is still a model.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -125,8 +125,8 @@ impl Corpus {
         self.bytes[self.dialogues()]
     }
 
-    /// The first `tokens` tokens (0 = all), which may end in the middle of a dialogue: a book is one. The bytes of the part
-    /// are those that its tokens stand for.
+    /// The first `tokens` tokens (0 = all), which may end in the middle of a dialogue: a book is one. The bytes of
+    /// the part are those that its tokens stand for.
     #[must_use]
     pub fn beginning(mut self, tokens: usize, tokenizer: &Tokenizer) -> Self {
         if tokens == 0 || tokens >= self.len() {

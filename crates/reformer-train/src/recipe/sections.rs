@@ -37,7 +37,8 @@ pub struct TokenizerRecipe {
     pub kind: TokenizerKind,
     /// Tokens of a trained vocabulary, marks included; unused by bytes.
     pub vocab_size: usize,
-    /// A directory whose tokenizer is used as it is, or its `tokenizer.json`; `kind` and `vocab_size` do not matter then.
+    /// A directory whose tokenizer is used as it is, or its `tokenizer.json`; `kind` and `vocab_size` do not matter
+    /// then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }
