@@ -8,7 +8,7 @@ use std::fmt;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
-use minijinja::{Environment, Error, ErrorKind, Value, context};
+use minijinja::{Environment, Error, ErrorKind, State, Value, context};
 
 use crate::{TextError, Turn};
 
@@ -61,7 +61,7 @@ impl ChatTemplate {
                 .build()
                 .expect("the usual delimiters do not clash"),
         );
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(method);
         // Strangers' templates: a loop over a huge range must end.
         environment.set_fuel(Some(fuel(&[])));
         environment.set_recursion_limit(64);
@@ -98,6 +98,26 @@ impl ChatTemplate {
             })
             .map_err(fault)
     }
+}
+
+/// Python's methods of strings, lists and maps. Those that make a text longer go through minijinja's filters, which ask
+/// whether the fuel pays for it before they make it.
+fn method(state: &mut State<'_, '_>, value: &Value, name: &str, arguments: &[Value]) -> Result<Value, Error> {
+    match (name, arguments, value.as_str()) {
+        ("replace", [from, to], Some(_)) => {
+            state.apply_filter("replace", &[value.clone(), from.clone(), to.clone()])
+        }
+        ("join", [items], Some(_)) => state.apply_filter("join", &[items.clone(), value.clone()]),
+        ("format", _, Some(text)) if has_wide_field(text) => {
+            Err(Error::new(ErrorKind::InvalidOperation, "a field of more than 99,999 characters"))
+        }
+        _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, name, arguments),
+    }
+}
+
+/// Whether a format asks for a field with six digits of width.
+fn has_wide_field(format: &str) -> bool {
+    format.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() > 5)
 }
 
 fn fault(error: Error) -> TextError {
