@@ -71,16 +71,12 @@ fn filter(bytes: &[u8]) -> (Vec<u8>, usize) {
                     1
                 }
             }
-            b'\n' | b'\t' | b' '..=b'~' => {
-                shown.push(rest[0]);
-                1
-            }
             0xc2 if rest.len() == 1 => return (shown, 1),
             0xc2 if (0x80..0xa0).contains(&rest[1]) => {
                 shown.extend_from_slice(REPLACEMENT.as_bytes());
                 2
             }
-            0x80.. => {
+            b'\n' | b'\t' | b' '..=b'~' | 0x80.. => {
                 shown.push(rest[0]);
                 1
             }

@@ -90,7 +90,7 @@ impl Conversation {
         {
             match turn.role {
                 Role::System if index == 0 => {
-                    conversation.system = Some(turn.text).filter(|text| !text.is_empty())
+                    conversation.system = Some(turn.text).filter(|text| !text.is_empty());
                 }
                 Role::System => {
                     return Err(GenerateError::Conversation(format!(

@@ -10,6 +10,6 @@ use crate::args::RecipeArgs;
 /// Prints one or the other.
 pub(crate) fn run(args: &RecipeArgs) -> anyhow::Result<ExitCode> {
     let text = if args.explain { Recipe::explain() } else { Recipe::parse("", &[])?.to_toml() };
-    write!(anstream::stdout().lock(), "{text}")?;
+    write!(crate::terminal::styled_stdout(), "{text}")?;
     Ok(ExitCode::SUCCESS)
 }
