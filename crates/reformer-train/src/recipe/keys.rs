@@ -107,8 +107,8 @@ pub(super) fn explain() -> String {
     let defaults = defaults();
     let mut page = String::from(
         "# Keys of a recipe\n\nA recipe is a TOML file. Every key may be left out, and `--set KEY=VALUE` replaces one on the \
-         command line. Sections\nare tables: `model.layers` is `layers` under `[model]`. A run's directory holds its recipe \
-         with every key resolved.\n\nThis page is what `reformer recipe --explain` prints.\n",
+         command line. Sections\nare tables: `model.layers` is `layers` under `[model]`. A run's directory holds its \
+         recipe with every key resolved.\n\nThis page is what `reformer recipe --explain` prints.\n",
     );
     let mut section = None;
     for (key, meaning) in KEYS {
