@@ -19,7 +19,7 @@ pub use crate::flops::flops_per_token;
 use crate::head;
 use crate::parameters::{TensorSpec, block_specs, buffer_len, embedding_specs, head_specs};
 use crate::sublayer::semantics;
-use crate::sublayer::{TOKENS_PER_PRODUCT, feed_forward_piece, portions};
+use crate::sublayer::{TOKENS_PER_PRODUCT, feed_forward_piece, of_a_portion};
 
 const F32: usize = size_of::<f32>();
 
@@ -257,12 +257,12 @@ fn kept_of_a_token(config: &Config) -> usize {
 /// its gradient, `z`, attention's own. On the way back to `dx`: the gradients, and `n`, `dn` of a piece.
 fn attention_working_set(config: &Config, attention: &Attention, rows: usize, len: usize) -> usize {
     let (heads, dim) = (config.num_attention_heads, config.attention_head_size);
-    let portion = &portions(rows, len, heads, dim)[0];
-    let (tokens, heads) = (portion.rows.len() * len, portion.heads.len());
+    let (rows, heads) = of_a_portion(rows, len, heads, dim);
+    let tokens = rows * len;
     let (width, projections) = (heads * dim, semantics::projections(attention));
     // Two moments compete for the peak: inside attention's backward, and on the way from its gradients to dx.
     let differentiating = (2 * projections + 2) * tokens * width + tokens * heads;
-    let own = semantics::working_set(attention, config, portion.rows.len(), heads, len);
+    let own = semantics::working_set(attention, config, rows, heads, len);
     let back = projections * tokens * width + 2 * TOKENS_PER_PRODUCT.min(tokens) * config.hidden_size;
     (differentiating * F32 + own).max(back * F32)
 }

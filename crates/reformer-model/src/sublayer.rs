@@ -12,7 +12,7 @@ use reformer_reversible::Coupling;
 pub use reformer_reversible::{Stepwise, Sublayer};
 
 pub use attention::AttentionLayer;
-pub(crate) use attention::{TOKENS_PER_PRODUCT, portions};
+pub(crate) use attention::{TOKENS_PER_PRODUCT, of_a_portion};
 pub use feed_forward::FeedForward;
 pub(crate) use feed_forward::piece as feed_forward_piece;
 

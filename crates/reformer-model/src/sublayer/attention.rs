@@ -27,7 +27,7 @@ use crate::error::Result;
 use crate::packed::BlockWeights;
 use crate::sublayer::semantics;
 
-pub(crate) use portions::{Portion, TOKENS_PER_PRODUCT, portions};
+pub(crate) use portions::{Portion, TOKENS_PER_PRODUCT, of_a_portion, portions};
 
 const GAMMA: usize = 0;
 const BETA: usize = 1;

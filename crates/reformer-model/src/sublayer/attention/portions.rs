@@ -27,12 +27,18 @@ pub(crate) struct Portion {
     pub(crate) heads: Range<usize>,
 }
 
+/// Rows and heads of the first portion, which is the largest. Without a list of the others, which a formula of memory
+/// may ask for any number of rows.
+pub(crate) fn of_a_portion(rows: usize, len: usize, heads: usize, head_dim: usize) -> (usize, usize) {
+    let rows_each = (TOGETHER / len).clamp(1, rows);
+    (rows_each, (HELD / rows_each.saturating_mul(len).saturating_mul(head_dim)).clamp(1, heads))
+}
+
 /// All portions of `rows` rows of `len` tokens: groups of rows, and of each its groups of heads.
 pub(crate) fn portions(rows: usize, len: usize, heads: usize, head_dim: usize) -> Vec<Portion> {
     // From sizes alone, never from the number of threads: the order of the sums, and so every bit, follows from the
     // cuts.
-    let rows_each = (TOGETHER / len).clamp(1, rows);
-    let heads_each = (HELD / (rows_each * len * head_dim)).clamp(1, heads);
+    let (rows_each, heads_each) = of_a_portion(rows, len, heads, head_dim);
     let mut portions = Vec::with_capacity(rows.div_ceil(rows_each) * heads.div_ceil(heads_each));
     for row in (0..rows).step_by(rows_each) {
         for head in (0..heads).step_by(heads_each) {
