@@ -33,15 +33,11 @@ use crate::error::TrainError;
 use crate::evaluate::EvalReport;
 use crate::optimizer::Optimizer;
 use crate::packing::Fingerprint;
+use crate::saved::{CHECKPOINTS, MOMENTS, STATE, complete, stepped};
 
-/// The folder's name in a run directory.
-pub(crate) const CHECKPOINTS: &str = "checkpoints";
-const STATE: &str = "training_state.json";
-const MOMENTS: &str = "training_state.safetensors";
+pub use crate::saved::is_complete;
+
 const EVAL: &str = "eval.json";
-/// What a complete checkpoint has in any case; a tokenizer of bytes has no tokenizer.json.
-const FILES: [&str; 6] =
-    ["config.json", "model.safetensors", "tokenizer_config.json", "generation_config.json", STATE, MOMENTS];
 /// Prefix of names that are being written or removed; readers skip them, the next run clears them away.
 const HIDDEN: &str = ".unfinished-";
 
@@ -84,11 +80,6 @@ pub struct Evaluated {
     pub corpus: Option<Fingerprint>,
 }
 
-/// Whether a directory holds every file of a checkpoint that training can go on from.
-pub fn is_complete(checkpoint: &Path) -> bool {
-    FILES.iter().all(|name| checkpoint.join(name).is_file())
-}
-
 /// A run's `checkpoints/` folder.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
@@ -115,7 +106,7 @@ impl Checkpoints {
 
     /// Whether there is a checkpoint, complete or damaged.
     pub fn any(&self) -> bool {
-        !self.stepped().is_empty()
+        !stepped(&self.folder).is_empty()
     }
 
     /// After a kill around a save: points `last` at the newest and removes what [`Checkpoints::prune`] would have.
@@ -131,19 +122,7 @@ impl Checkpoints {
 
     /// The complete checkpoints, oldest first.
     pub fn steps(&self) -> Vec<(u64, PathBuf)> {
-        self.stepped().into_iter().filter(|(_, path)| is_complete(path)).collect()
-    }
-
-    /// Everything under a checkpoint's name, oldest first.
-    fn stepped(&self) -> Vec<(u64, PathBuf)> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let named = |entry: fs::DirEntry| {
-            let step = entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?;
-            Some((step, entry.path()))
-        };
-        let mut steps: Vec<_> = entries.filter_map(named).collect();
-        steps.sort();
-        steps
+        complete(&self.folder)
     }
 
     /// The newest complete checkpoint.

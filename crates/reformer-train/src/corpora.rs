@@ -5,14 +5,9 @@ use std::path::Path;
 use reformer_text::{Dialogue, Tokenizer, demo, read_dialogues};
 
 use crate::error::TrainError;
-use crate::recipe::{Recipe, TokenizerKind};
+use crate::recipe::{DEMO_CORPUS, HOLD_OUT, Recipe, TokenizerKind};
 
 mod hold_out;
-
-/// The built-in corpus's name in a recipe.
-pub const DEMO: &str = "demo";
-/// The name that holds a part of the training corpus out for validation.
-pub const HOLD_OUT: &str = "hold-out";
 
 /// Which part of the built-in corpus is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +22,8 @@ pub enum Part {
 /// different seeds, so that the one to measure on is never what was learned.
 pub fn read(name: &str, part: Part) -> Result<Vec<Dialogue>, TrainError> {
     match (name, part) {
-        (DEMO, Part::Train) => Ok(demo::split().0),
-        (DEMO, Part::Valid) => Ok(demo::split().1),
+        (DEMO_CORPUS, Part::Train) => Ok(demo::split().0),
+        (DEMO_CORPUS, Part::Valid) => Ok(demo::split().1),
         (path, _) => Ok(read_dialogues(Path::new(path), None)?),
     }
 }

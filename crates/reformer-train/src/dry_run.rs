@@ -8,10 +8,10 @@ use std::path::Path;
 use reformer_model::memory::{MemoryEstimate, parameter_count};
 use serde::Serialize;
 
-use crate::corpora::{DEMO, HOLD_OUT};
 use crate::error::TrainError;
 use crate::plan::{Budget, planned_config, setup};
 use crate::recipe::Recipe;
+use crate::recipe::{DEMO_CORPUS, HOLD_OUT};
 
 /// What a run would cost.
 #[derive(Clone, Debug, Serialize)]
@@ -58,7 +58,7 @@ pub fn dry_run(recipe: &Recipe) -> Result<Plan, TrainError> {
 
 /// The bytes of a corpus's file, if it is one that can be there.
 fn size(key: &'static str, name: &str) -> Result<Option<u64>, TrainError> {
-    if [DEMO, HOLD_OUT].contains(&name) {
+    if [DEMO_CORPUS, HOLD_OUT].contains(&name) {
         return Ok(None);
     }
     let path = Path::new(name);

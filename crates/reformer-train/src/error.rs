@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use reformer_model::ModelError;
 use reformer_text::TextError;
 
-use crate::checkpoint::Checkpoints;
 use crate::recipe::RecipeError;
+use crate::saved;
 
 /// The one error type of the crate.
 #[derive(Debug, thiserror::Error)]
@@ -234,8 +234,7 @@ impl TrainError {
 /// What a damaged checkpoint can be replaced by.
 fn earlier(state: &Path) -> String {
     let damaged = state.parent().unwrap_or(state);
-    let run = damaged.parent().and_then(Path::parent).map(Checkpoints::of);
-    let others = run.map(|run| run.steps()).unwrap_or_default();
+    let others = damaged.parent().map(saved::complete).unwrap_or_default();
     let before = others.into_iter().rev().map(|(_, path)| path).find(|path| path != damaged);
     match before {
         Some(path) => {

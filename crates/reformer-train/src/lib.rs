@@ -32,6 +32,7 @@ pub mod packing;
 mod plan;
 pub mod recipe;
 mod run;
+mod saved;
 mod schedule;
 mod stepwise;
 mod trainer;

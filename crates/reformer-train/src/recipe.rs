@@ -33,7 +33,6 @@ use reformer_tensor::Precision;
 use reformer_text::Form;
 use serde::Serialize;
 
-use crate::corpora::{DEMO as DEMO_CORPUS, HOLD_OUT};
 use document::Document;
 pub use error::RecipeError;
 pub use model::{ModelRecipe, ModelTokens, Positions};
@@ -41,6 +40,11 @@ pub use sections::{
     ClipBy, Draw, Longer, LossOn, OptimizerKind, OptimizerRecipe, PackingRecipe, Rows, ScheduleKind,
     ScheduleRecipe, TokenizerKind, TokenizerRecipe,
 };
+
+/// The built-in corpus's name in a recipe.
+pub const DEMO_CORPUS: &str = "demo";
+/// The name that holds a part of the training corpus out for validation.
+pub const HOLD_OUT: &str = "hold-out";
 
 /// The recipe behind `--demo`, a file of the repository.
 const DEMO: &str = include_str!("../../../recipes/demo.toml");

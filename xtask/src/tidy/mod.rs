@@ -78,7 +78,7 @@ impl Tidy {
         for circle in circles(&modules) {
             self.circles += 1;
             // Told, and no error before the tree has none.
-            println!("tidy: {name}: files that need each other: {}", circle.join(" ⇄ "));
+            self.faults.push(format!("{name}: files that need each other: {}", circle.join(" ⇄ ")));
         }
         Ok(())
     }

@@ -12,9 +12,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::RECIPE;
-use crate::checkpoint::{CHECKPOINTS, remove};
+use super::options::RECIPE;
+use crate::checkpoint::remove;
 use crate::journal::{LOG, METRICS};
+use crate::saved::CHECKPOINTS;
 
 const ASIDE: &str = ".replaced";
 const PARTS: [&str; 4] = [CHECKPOINTS, RECIPE, METRICS, LOG];

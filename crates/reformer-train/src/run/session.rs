@@ -8,9 +8,11 @@ use std::sync::atomic::Ordering;
 
 use reformer_tensor::simd::Level;
 
+use super::changes::changes;
 use super::lock::Lock;
+use super::options::{Outcome, RECIPE, Resume, Surroundings, TrainOptions};
 use super::prepare::{Prepared, prepare};
-use super::{Outcome, RECIPE, Resume, Surroundings, TrainOptions, changes::changes, replaced};
+use super::replaced;
 use crate::checkpoint::{self, Checkpoints, Evaluated, TrainingState};
 use crate::error::TrainError;
 use crate::evaluate::{EvalOptions, evaluate_corpus};
@@ -74,7 +76,7 @@ impl<'a, 'l> Session<'a, 'l> {
         if recipe.dtype != used {
             warnings.push(format!("this processor has no {} products: computing in {used}", recipe.dtype));
         }
-        if recipe.valid == recipe.data && recipe.data != crate::corpora::DEMO {
+        if recipe.valid == recipe.data && recipe.data != crate::recipe::DEMO_CORPUS {
             warnings.push(format!(
                 "validation measures the training corpus {} itself, which says nothing of other texts; name another with \
                  valid, or write valid = \"hold-out\"",
