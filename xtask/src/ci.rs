@@ -28,7 +28,9 @@ pub(crate) fn run(root: &Path, data: bool) -> Result<()> {
     }
     step(root, "rustdoc", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     println!("── what ran");
-    closing.iter().for_each(|line| println!("{line}"));
+    for line in closing {
+        println!("{line}");
+    }
     println!("── all checks passed in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())
 }

@@ -117,7 +117,7 @@ mod tests {
         let path = folder.path().join("a");
         replace(&path, b"old").unwrap();
         let mut file = Replacement::create(&path).unwrap();
-        file.write_all(&[b'x'; 100_000]).unwrap();
+        file.write_all(&vec![b'x'; 100_000]).unwrap();
         drop(file);
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["a"]);

@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_single_text_is_cut_where_a_paragraph_ends() {
-        let text: String = (0..200).map(|n| format!("Paragraph {n} of it.\n\n")).collect();
+        let text = (0..200).map(|n| format!("Paragraph {n} of it.\n\n")).collect::<Vec<_>>().concat();
         let parts = Parts::of(&[Dialogue::of_text("book", &text)], 0.2, 0.1, 0).unwrap();
         let said: Vec<&str> =
             [&parts.train, &parts.valid, &parts.test].map(|part| part[0].turns[0].text.as_str()).to_vec();

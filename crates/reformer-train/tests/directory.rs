@@ -260,7 +260,7 @@ fn corpora_that_changed_under_a_run_are_noticed_and_their_losses_not_compared() 
     let elsewhere = folder.path().join("moved.jsonl");
     fs::copy(&recipe.data, &elsewhere).unwrap();
     let moved = Recipe { data: elsewhere.to_str().unwrap().into(), ..recipe.clone() };
-    assert_eq!(warnings(&until(&moved, &out, Resume::Newest, 5)), [String::new(); 0]);
+    assert!(warnings(&until(&moved, &out, Resume::Newest, 5)).is_empty());
     corpus(folder.path(), "train.jsonl", "reserved");
     corpus(folder.path(), "valid.jsonl", "quite another answer");
     let told = whole(&recipe, &out, Resume::Newest);

@@ -47,7 +47,8 @@ pub(super) fn check(file: &Path, shown: &str, krate: &str, text: &str, faults: &
 /// Holds a text, Rust or Markdown, to the widest line. What cannot be broken is left alone: a row of a table, a command
 /// that a reader copies, and a line with a string, since a message on one line is found by searching for it.
 pub(super) fn check_width(shown: &str, text: &str, faults: &mut Vec<String>) {
-    let (markdown, mut fenced) = (shown.ends_with(".md"), false);
+    let markdown = Path::new(shown).extension().is_some_and(|ending| ending == "md");
+    let mut fenced = false;
     for (number, line) in text.lines().enumerate() {
         let start = line.trim_start();
         fenced ^= markdown && start.starts_with("```");

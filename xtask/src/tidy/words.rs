@@ -90,7 +90,9 @@ mod tests {
 
     fn faults(files: &[(&str, &str)]) -> Vec<String> {
         let (mut words, mut faults) = (Words::default(), Vec::new());
-        files.iter().for_each(|(name, text)| words.note(name, &tokens(text)));
+        for (name, text) in files {
+            words.note(name, &tokens(text));
+        }
         words.faults(&mut faults);
         faults
     }

@@ -51,7 +51,7 @@ fn a_corpus_is_described_converted_and_split_whatever_form_it_has() {
     assert_fails(&run(&["data", "split", &at("a.json"), "-o", &at("b"), "--valid", "1"]), 2, &["--valid 1"]);
     assert_fails(
         &run(&["data", "convert", &at("a.json"), "--to", "sgd", "-o", &at("x")]),
-        1,
+        2,
         &["sgd", "jsonl"],
     );
 }

@@ -93,7 +93,10 @@ fn a_plain_text_is_continued_by_its_samples_and_its_advice_is_to_generate() {
     let replace =
         [("data = \"corpus.jsonl\"", "data = \"book.txt\""), ("sample_every = 0", "sample_every = 6")];
     let recipe = recipe(folder.path(), &replace);
-    let book: String = (0..200).map(|n| format!("The tide came in at {n} and went out again.\n")).collect();
+    let book = (0..200)
+        .map(|n| format!("The tide came in at {n} and went out again.\n"))
+        .collect::<Vec<_>>()
+        .concat();
     fs::write(folder.path().join("book.txt"), book).unwrap();
     let out = folder.path().join("run");
     let output = run(&["train", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()]);

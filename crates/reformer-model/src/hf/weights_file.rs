@@ -109,7 +109,7 @@ fn widen(dtype: Dtype, bytes: &[u8], out: &mut [f32]) {
     let halves = bytes.as_chunks().0.iter();
     match dtype {
         Dtype::F16 => {
-            out.iter_mut().zip(halves).for_each(|(w, &b)| *w = half::f16::from_le_bytes(b).to_f32())
+            out.iter_mut().zip(halves).for_each(|(w, &b)| *w = half::f16::from_le_bytes(b).to_f32());
         }
         Dtype::BF16 => {
             out.iter_mut().zip(halves).for_each(|(w, &b)| *w = half::bf16::from_le_bytes(b).to_f32());

@@ -56,7 +56,7 @@ pub(crate) fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, TextError> {
 }
 
 fn wide(path: &Path, bytes: &[u8], of: fn([u8; 2]) -> u16) -> Result<Decoded, TextError> {
-    if bytes.len() % 2 != 0 {
+    if !bytes.len().is_multiple_of(2) {
         return Err(TextError::Foreign {
             path: path.to_owned(),
             what: "UTF-16 with half a character at its end".to_owned(),
@@ -98,7 +98,8 @@ fn advice(path: &Path, bytes: &[u8], offset: usize) -> String {
     }
     // UTF-16 without a mark has a zero in every second byte of Latin text.
     let head = &bytes[..bytes.len().min(1 << 16)];
-    if head.iter().filter(|byte| **byte == 0).count() * 8 > head.len() {
+    let zeros: usize = head.iter().map(|&byte| usize::from(byte == 0)).sum();
+    if zeros * 8 > head.len() {
         return "it holds zero bytes: text in UTF-16 without a byte order mark, or no text at all".to_owned();
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);

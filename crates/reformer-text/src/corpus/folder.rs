@@ -94,5 +94,5 @@ fn is_corpus(name: &str) -> bool {
         return false;
     };
     let database = stem.ends_with("_db");
-    (ENDINGS.contains(&ending) || name.ends_with(".zip")) && !BESIDE.contains(&stem) && !database
+    (ENDINGS.contains(&ending) || ending == "zip") && !BESIDE.contains(&stem) && !database
 }

@@ -43,9 +43,8 @@ pub(super) fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<St
 /// A turn's weight in the loss, 0 or 1 as in OpenAI's fine-tuning files: whether it is learned.
 pub(super) fn learned<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     match Option::<f64>::deserialize(deserializer)? {
-        None => Ok(true),
         Some(0.0) => Ok(false),
-        Some(1.0) => Ok(true),
+        None | Some(1.0) => Ok(true),
         Some(other) => Err(serde::de::Error::custom(format!("the weight {other}, expected 0 or 1"))),
     }
 }

@@ -295,16 +295,15 @@ impl Reading {
                 notes.extend(unread);
                 dialogues
             }
-            CorpusFormat::Text => match Speakers::of(text) {
-                Some(speakers) => {
+            CorpusFormat::Text => {
+                if let Some(speakers) = Speakers::of(text) {
                     notes.extend(speakers.notes(text));
                     script::parse(&path, text, &speakers)
-                }
-                None => {
+                } else {
                     notes.extend(documents::suspicion(text));
                     documents::whole(&path, decoded.text)
                 }
-            },
+            }
         };
         if dialogues.is_empty() {
             return Err(TextError::Empty { path, expected: "at least one dialogue or text in it" });

@@ -21,7 +21,7 @@ pub(super) const ASKED: [&str; 5] = ["prompt", "question", "query", "input", "us
 pub(super) const ANSWERED: [&str; 6] = ["completion", "response", "answer", "output", "assistant", "reply"];
 
 #[derive(Deserialize)]
-struct Instruction {
+struct AlpacaLine {
     #[serde(default, deserialize_with = "loose::id")]
     id: Option<String>,
     #[serde(default)]
@@ -37,7 +37,7 @@ struct Instruction {
 
 pub(super) fn parse_alpaca(path: &Path, text: &str) -> Result<Vec<Dialogue>, TextError> {
     let expected = "a JSON object {\"instruction\": …, \"input\": …, \"output\": …}";
-    each_record(path, text, expected, |line: Instruction, id| {
+    each_record(path, text, expected, |line: AlpacaLine, id| {
         let mut turns = opening(line.system, line.history);
         turns.push(Turn::user(asked(&line.instruction, line.input.as_deref())));
         turns.push(Turn::assistant(line.output));

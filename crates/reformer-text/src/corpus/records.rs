@@ -25,6 +25,10 @@ pub(super) struct Record<'t> {
 impl Record<'_> {
     /// Its keys, if it is an object: serde would take a list for a struct too.
     pub(super) fn keys(&self) -> Option<Vec<String>> {
+        #[allow(
+            clippy::zero_sized_map_values,
+            reason = "serde reads a map; its values are skipped, not kept"
+        )]
         let keys: BTreeMap<String, IgnoredAny> =
             self.json.starts_with('{').then(|| serde_json::from_str(self.json).ok()).flatten()?;
         Some(keys.into_keys().collect())
@@ -129,7 +133,7 @@ impl<'t> Lines<'t> {
     }
 
     fn of(&mut self, at: usize) -> usize {
-        self.line += self.text.as_bytes()[self.at..at].iter().filter(|byte| **byte == b'\n').count();
+        self.line += self.text[self.at..at].matches('\n').count();
         self.at = at;
         self.line
     }

@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn one_document_is_cut_at_a_line_end_and_nothing_of_it_is_lost_or_in_both_parts() {
-        let book: String = (0..400).map(|n| format!("Line {n} of a béook.\n")).collect();
+        let book = (0..400).map(|n| format!("Line {n} of a béook.\n")).collect::<Vec<_>>().concat();
         let (train, held) =
             hold_out(vec![Dialogue::new("book", vec![Turn::assistant(&*book)])], "book.txt").unwrap();
         let (train, held) = (texts(&train).concat(), texts(&held).concat());

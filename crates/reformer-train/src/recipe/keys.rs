@@ -116,10 +116,10 @@ pub(super) fn explain() -> String {
         if section != Some(of) {
             section = Some(of);
             let title = if of.is_empty() { "Top level".to_owned() } else { format!("`[{of}]`") };
-            page.push_str(&format!("\n## {title}\n\n| key | default | meaning |\n|---|---|---|\n"));
+            page.extend(["\n## ", &title, "\n\n| key | default | meaning |\n|---|---|---|\n"]);
         }
         let default = defaults.iter().find(|(name, _)| name == key).map(|(_, value)| format!("`{value}`"));
-        page.push_str(&format!("| `{key}` | {} | {meaning} |\n", default.as_deref().unwrap_or("–")));
+        page.extend(["| `", key, "` | ", default.as_deref().unwrap_or("–"), " | ", meaning, " |\n"]);
     }
     page
 }

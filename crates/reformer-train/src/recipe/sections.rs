@@ -16,6 +16,7 @@ pub(super) fn read_precision(doc: &mut Document, key: &str) -> Result<Precision,
 }
 
 /// Writes a number type as recipes spell it.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
 pub(super) fn write_precision<S: Serializer>(precision: &Precision, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(precision)
 }

@@ -1,5 +1,7 @@
 //! Lab 1: attention by hand, hashing, sorting into chunks, attention within them, and the whole layer.
 
+#![allow(clippy::excessive_precision, clippy::approx_constant, reason = "the values as they were printed")]
+
 use reformer::attention::ALONE;
 use reformer::lsh::{BucketCount, Buckets, Rotations, hash_vectors, sort_buckets};
 use reformer::tensor::{Cpu, Matrix, softmax};
@@ -76,7 +78,7 @@ fn our_simple_attend_gives_the_printed_output_and_logits() {
 fn our_self_attention_of_three_heads_gives_the_printed_rows() {
     let draws = draws();
     let x = matrix(&draws["x"], 8, 5);
-    let mut sum = vec![0.0; 40];
+    let mut sum = [0.0; 40];
     for head in draws["self_attention"].as_array().unwrap() {
         let of = |name: &str, cols| attend::product(&x, &matrix(&head[name], 5, cols));
         let (q, k) = (attend::widened(&of("q", 3), 4), attend::padded(&of("k", 3), 4));
@@ -171,7 +173,7 @@ fn dotandv_with_softmax_gives_the_printed_logits_and_ones() {
 fn our_lsh_self_attention_of_three_heads_and_five_rounds_gives_the_printed_rows() {
     let draws = draws();
     let x = matrix(&draws["x"], 8, 5);
-    let mut sum = vec![0.0; 40];
+    let mut sum = [0.0; 40];
     for head in draws["lsh_self_attention"].as_array().unwrap() {
         let of = |name: &str, cols| attend::product(&x, &matrix(&head[name], 5, cols));
         let (q, v) = (of("q", 3), of("v", 4));

@@ -20,17 +20,13 @@ const A_BUCKET: usize = 16;
 const UNIVERSES: [usize; 5] = [1, 2, 5, 10, 25];
 
 pub(crate) fn lesson(cpu: &Cpu, file: Option<&Path>, seed: u64) -> anyhow::Result<Lesson> {
-    let (vectors, whose) = match file {
-        Some(path) => {
-            let vectors = vectors::read(path)?;
-            let whose = format!("the {} vectors of {}", count(vectors.rows()), path.display());
-            (vectors, whose)
-        }
-        None => {
-            let vectors = vectors::clusters(seed, 4000, 32, 200, 0.35);
-            let whose = "4,000 vectors of 32 dimensions in 200 groups, made here".to_owned();
-            (vectors, whose)
-        }
+    let (vectors, whose) = if let Some(path) = file {
+        let vectors = vectors::read(path)?;
+        let whose = format!("the {} vectors of {}", count(vectors.rows()), path.display());
+        (vectors, whose)
+    } else {
+        let vectors = vectors::clusters(seed, 4000, 32, 200, 0.35);
+        (vectors, "4,000 vectors of 32 dimensions in 200 groups, made here".to_owned())
     };
     let steps = vec![exact(cpu)?, table()?, planes(), search(cpu, &vectors, &whose, seed)?];
     Ok(Lesson { unit: "knn", steps })

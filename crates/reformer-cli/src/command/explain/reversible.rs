@@ -221,24 +221,23 @@ fn noise(seed: u64) -> Step {
 fn round_off(cpu: &Cpu, opened: Option<&OpenModel>, seed: u64) -> anyhow::Result<Step> {
     const TOKENS: usize = 64;
     let fresh;
-    let (model, whose) = match opened {
-        Some(opened) => (&opened.model, format!("the model in {}", opened.folder.display())),
-        None => {
-            let config = Config::check(Fields {
-                vocab_size: 64,
-                hidden_size: 64,
-                num_attention_heads: 2,
-                attention_head_size: 32,
-                feed_forward_size: 128,
-                attn_layers: vec![Kind::Local; 16],
-                axial_pos_shape: vec![8, 8],
-                axial_pos_embds_dim: vec![32, 32],
-                is_decoder: true,
-                ..Fields::paper()
-            })?;
-            fresh = Model::new(config, seed);
-            (&fresh, "an untrained model of 16 blocks".to_owned())
-        }
+    let (model, whose) = if let Some(opened) = opened {
+        (&opened.model, format!("the model in {}", opened.folder.display()))
+    } else {
+        let config = Config::check(Fields {
+            vocab_size: 64,
+            hidden_size: 64,
+            num_attention_heads: 2,
+            attention_head_size: 32,
+            feed_forward_size: 128,
+            attn_layers: vec![Kind::Local; 16],
+            axial_pos_shape: vec![8, 8],
+            axial_pos_embds_dim: vec![32, 32],
+            is_decoder: true,
+            ..Fields::paper()
+        })?;
+        fresh = Model::new(config, seed);
+        (&fresh, "an untrained model of 16 blocks".to_owned())
     };
     let len = model.config().position_limit().map_or(TOKENS, |limit| limit.min(TOKENS));
     let vocab = model.config().vocab_size.min(61);
