@@ -3,7 +3,7 @@
 //! - [`rooms`]: dependencies between our crates follow the drawing, `unsafe` stays in the numerics floor;
 //! - [`files`]: every file opens with a module doc, is named for what it holds, is neither too long nor too wide, and
 //!   prints, exits or reads the environment only in a program;
-//! - [`circles`]: no two files of a crate need each other;
+//! - [`mod@circles`]: no two files of a crate need each other;
 //! - [`words`]: a word means one thing;
 //! - [`comments`]: kernels say why.
 
