@@ -9,24 +9,13 @@ use std::path::Path;
 use allocation_counter::measure;
 use reformer_model::Model;
 use reformer_testing::models::{fields, model};
+use reformer_testing::numbers::Draw;
 
 /// Mutants of each file.
 const MUTANTS: usize = 300;
 /// Bytes that a load may hold at most; the model takes some ten thousand. Rotations, which no file bounds, may take
 /// more than a mutated number asks for innocently.
 const BOUND: u64 = 256 << 20;
-
-/// xorshift64*.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % n.max(1)
-    }
-}
 
 /// What a number becomes.
 const NUMBERS: [&str; 12] = [

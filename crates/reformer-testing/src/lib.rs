@@ -1,7 +1,7 @@
 //! What the tests of all rooms share, and nothing but tests: never published, never a dependency of a library.
 //!
 //! - [`compare`]: how far numbers are from the truth, in a way that NaN cannot pass;
-//! - [`numbers`]: random matrices by seed;
+//! - [`numbers`]: random matrices and choices by seed;
 //! - [`fixture`]: reference fixtures, who checks which, and the report of a check;
 //! - `models`: tiny models (feature `models`, for the rooms from the model up).
 

@@ -1,4 +1,4 @@
-//! Random matrices by seed: the same numbers on every machine.
+//! Random numbers by seed, the same on every machine: matrices, and choices one after another.
 
 use reformer_tensor::{Address, Matrix, Purpose, Real};
 
@@ -20,4 +20,19 @@ pub fn whole_numbers(seed: u64, rows: usize, cols: usize) -> Matrix {
     let mut matrix = normal(seed, rows, cols);
     matrix.as_mut_slice().iter_mut().for_each(|x| *x = x.round());
     matrix
+}
+
+/// Choices one after another, from a seed that is not 0 (xorshift64*): what a mutation test draws, so that a failure
+/// comes again.
+#[derive(Debug)]
+pub struct Draw(pub u64);
+
+impl Draw {
+    /// A number below `n`; 0 if `n` is 0.
+    pub fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % n.max(1)
+    }
 }

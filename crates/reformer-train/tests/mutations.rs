@@ -6,6 +6,7 @@
 use std::fs;
 
 use allocation_counter::measure;
+use reformer_testing::numbers::Draw;
 use reformer_train::checkpoint::{read_eval, read_state};
 use reformer_train::{Budget, Recipe, changes_to_fit, dry_run, planned_config};
 
@@ -28,18 +29,6 @@ const NUMBERS: [&str; 12] = [
     "0.99999999",
     "true",
 ];
-
-/// xorshift64*.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % n.max(1)
-    }
-}
 
 fn mutant(original: &str, draw: &mut Draw) -> Vec<u8> {
     let mut bytes = original.as_bytes().to_vec();
