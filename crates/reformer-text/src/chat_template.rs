@@ -22,9 +22,22 @@ pub const MARKS_TEMPLATE: &str = "{% for message in messages %}\
 ///
 /// A turn takes some twenty instructions in a plain template and some hundreds in one with tools, and its text is
 /// copied a few times. What is allowed without any turn bounds the memory of a stranger's template: 13 MB.
-fn fuel(turns: &[Turn]) -> u64 {
-    let bytes: usize = turns.iter().map(|turn| turn.text.len()).sum();
-    200_000 + 2_000 * turns.len() as u64 + bytes as u64 / 8
+fn fuel(messages: &[Message]) -> u64 {
+    let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
+    200_000 + 2_000 * messages.len() as u64 + bytes as u64 / 8
+}
+
+/// What a template sees of a turn; a call's result comes as a message of the role `result`.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Message {
+    role: &'static str,
+    content: String,
+}
+
+impl Message {
+    pub(crate) fn new(role: &'static str, content: String) -> Self {
+        Self { role, content }
+    }
 }
 
 /// A compiled chat template.
@@ -86,13 +99,23 @@ impl ChatTemplate {
 
     /// The text of a conversation; with `add_generation_prompt` it ends where the assistant's reply begins.
     pub fn render(&self, turns: &[Turn], add_generation_prompt: bool) -> Result<String, TextError> {
+        let messages: Vec<Message> =
+            turns.iter().map(|turn| Message::new(turn.role.name(), turn.text.clone())).collect();
+        self.render_messages(&messages, add_generation_prompt)
+    }
+
+    pub(crate) fn render_messages(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<String, TextError> {
         let mut environment = self.environment.clone();
-        environment.set_fuel(Some(fuel(turns)));
+        environment.set_fuel(Some(fuel(messages)));
         let template = environment.get_template("chat_template").map_err(fault)?;
         let tokens = Value::from(Serde(&self.tokens));
         template
             .render(context! {
-                messages => Value::from(Serde(turns)),
+                messages => Value::from(Serde(messages)),
                 add_generation_prompt,
                 ..tokens
             })

@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Lookup;
+
 /// Whose words a turn holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -53,6 +55,9 @@ pub struct Turn {
     /// Whether a model may learn to say this: false where a file gives the turn the weight 0.
     #[serde(skip, default = "yes")]
     pub learned: bool,
+    /// What was looked up before these words; only an assistant looks things up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lookups: Vec<Lookup>,
 }
 
 fn yes() -> bool {
@@ -62,7 +67,7 @@ fn yes() -> bool {
 impl Turn {
     /// A turn of `role` that says `text`.
     pub fn new(role: Role, text: impl Into<String>) -> Self {
-        Self { role, text: text.into(), learned: true }
+        Self { role, text: text.into(), learned: true, lookups: Vec::new() }
     }
 
     /// A turn of the person.

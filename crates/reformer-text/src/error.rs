@@ -201,6 +201,14 @@ pub enum TextError {
         /// The missing token.
         token: &'static str,
     },
+    /// Lookups in a dialogue that cannot be written.
+    #[error("a dialogue has lookups (tool_calls), but {problem}; {advice}")]
+    NoLookups {
+        /// Why not.
+        problem: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
     /// A chat template that does not parse or render.
     #[error("chat template: {reason}; see `chat_template` in tokenizer_config.json")]
     Template {

@@ -7,6 +7,7 @@
 //! | make one without files | [`demo`] |
 //! | turn text and dialogues to ids and back | [`Tokenizer`] |
 //! | render a conversation for a model | [`Tokenizer::encode_chat`], [`ChatTemplate`] |
+//! | read and write what a dialogue looks up | [`lookups`] |
 //! | show a reply while it is generated | [`TokenStream`], then [`StopStrings`] |
 //!
 //! Nothing here knows tensors, models or training.
@@ -29,6 +30,7 @@ pub mod demo;
 mod describe;
 mod dialogue;
 mod error;
+pub mod lookups;
 mod parts;
 mod stop_strings;
 mod stream_decoder;
@@ -43,6 +45,8 @@ pub use describe::{Percentiles, Summary, TextCounts, oddities};
 pub use dialogue::{Dialogue, Form, Role, Turn, is_plain_text};
 pub use error::TextError;
 pub use parts::Parts;
+pub use lookups::messages::messages_of;
+pub use lookups::{Call, Lookup};
 pub use stop_strings::{Released, StopStrings};
 pub use stream_decoder::StreamDecoder;
-pub use tokenizer::{END, Encoded, PAD, TokenStream, Tokenizer};
+pub use tokenizer::{END, Encoded, PAD, Part, TokenStream, Tokenizer};

@@ -141,7 +141,7 @@ fn a_word_without_end_is_learned_and_encoded_in_pieces() {
 #[test]
 fn training_a_tokenizer_stops_when_it_is_asked_to() {
     let stop = std::sync::atomic::AtomicBool::new(true);
-    let stopped = Tokenizer::train_bpe_until(corpus(), 400, &stop).unwrap_err();
+    let stopped = Tokenizer::train_bpe_until(corpus(), &[], 400, &stop).unwrap_err();
     assert!(matches!(stopped, TextError::Stopped), "{stopped}");
 }
 

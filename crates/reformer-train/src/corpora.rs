@@ -1,7 +1,9 @@
 //! From a recipe's names to dialogues and a tokenizer.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
+use reformer_text::lookups::compact;
 use reformer_text::{Dialogue, Tokenizer, demo, read_dialogues};
 
 use crate::error::TrainError;
@@ -56,9 +58,15 @@ impl Corpora {
         let mut tokenizer = match recipe.tokenizer.kind {
             TokenizerKind::Bytes => Tokenizer::bytes(),
             TokenizerKind::Bpe => {
-                let texts =
-                    self.train.iter().flat_map(|dialogue| &dialogue.turns).map(|turn| turn.text.as_str());
-                Tokenizer::train_bpe(texts, recipe.tokenizer.vocab_size)?
+                let size = recipe.tokenizer.vocab_size;
+                let specials = compact::specials(&self.train);
+                if specials.is_empty() {
+                    let turns = self.train.iter().flat_map(|dialogue| &dialogue.turns);
+                    Tokenizer::train_bpe(turns.map(|turn| turn.text.as_str()), size)?
+                } else {
+                    let never = AtomicBool::new(false);
+                    Tokenizer::train_bpe_until(compact::texts(&self.train), &specials, size, &never)?
+                }
             }
         };
         tokenizer.set_form(recipe.packing.form);

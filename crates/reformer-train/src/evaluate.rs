@@ -1,6 +1,7 @@
 //! How well a model predicts a corpus: loss, perplexity, accuracy and bits per byte.
 //!
-//! All dialogues are joined in the file's order and every token, marks and ends included, is predicted exactly once:
+//! All dialogues are joined in the file's order and every token, marks and ends included, is predicted exactly once
+//! (what tools answered is read only, and counts neither here nor among the bytes):
 //!
 //! ```text
 //! loss          = Σ −ln p(token | its context) / tokens              nats a token
@@ -130,7 +131,7 @@ pub fn evaluate_corpus(
     options: &EvalOptions,
     proceed: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Option<EvalReport>, TrainError> {
-    let tokens = corpus.tokens();
+    let (tokens, weights) = (corpus.tokens(), corpus.weights());
     let windows = windows(tokens.len(), options.len.max(1), options.stride.unwrap_or(options.len));
     let pass = Pass { num_hashes: options.num_hashes, attention: options.attention, ..Pass::evaluation() };
     let mut total = LossReport::default();
@@ -142,7 +143,7 @@ pub fn evaluate_corpus(
         let alike =
             rest.iter().take(options.rows.max(1)).take_while(|window| window.len() == first.len()).count();
         let (now, later) = rest.split_at(alike);
-        total.add(&model.evaluate(cpu, &batch(tokens, now, opening), &pass)?);
+        total.add(&model.evaluate(cpu, &batch((tokens, weights), now, opening), &pass)?);
         rest = later;
     }
     EvalReport::of(&total, corpus, true).map(Some)
@@ -203,7 +204,7 @@ fn windows(total: usize, len: usize, stride: usize) -> Vec<ScoredRow> {
     windows
 }
 
-fn batch(tokens: &[u32], windows: &[ScoredRow], opening: u32) -> Batch {
+fn batch((tokens, weights): (&[u32], &[f32]), windows: &[ScoredRow], opening: u32) -> Batch {
     let (rows, len) = (windows.len(), windows[0].len());
     let size = rows * len;
     let mut batch = Batch {
@@ -219,7 +220,9 @@ fn batch(tokens: &[u32], windows: &[ScoredRow], opening: u32) -> Batch {
         batch.inputs.push(before);
         batch.inputs.extend_from_slice(&tokens[window.start..window.end - 1]);
         batch.targets.extend_from_slice(&tokens[window.start..window.end]);
-        batch.weights.extend((window.start..window.end).map(|at| if at < window.from { 0.0 } else { 1.0 }));
+        batch
+            .weights
+            .extend((window.start..window.end).map(|at| if at < window.from { 0.0 } else { weights[at] }));
     }
     batch
 }
@@ -237,7 +240,7 @@ mod tests {
             let mut scored = vec![0; total];
             for window in windows(total, len, stride) {
                 assert!(window.len() <= len && window.start <= window.from && window.from < window.end);
-                let batch = batch(&tokens, &[window], 1);
+                let batch = batch((&tokens, &vec![1.0; total]), &[window], 1);
                 for (at, &weight) in batch.weights.iter().enumerate() {
                     let place = window.start + at;
                     assert_eq!(batch.targets[at], tokens[place]);

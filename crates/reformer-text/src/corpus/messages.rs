@@ -1,6 +1,7 @@
 //! Lines with `messages`, as OpenAI's fine-tuning files: `{"messages":[{"role":"user","content":"…"}]}`.
 //!
-//! `content` is a string, a list of text parts (joined), or null (an empty text). `developer` is an
+//! An assistant's `tool_calls` and the `tool` messages that answer them stand in the turn that they serve, see
+//! [`crate::lookups`]. `content` is a string, a list of text parts (joined), or null (an empty text). `developer` is an
 //! instruction like `system`. Messages of tools and parts that are not text have no place in a dialogue here
 //! and are an error, rather than silently missing.
 
@@ -11,6 +12,7 @@ use serde::de::IgnoredAny;
 
 use super::loose;
 use super::records::each_record;
+use crate::lookups::messages::{Gathering, ToolCall};
 use crate::{Dialogue, Role, TextError, Turn};
 
 #[derive(Deserialize)]
@@ -30,7 +32,9 @@ struct Message {
     #[serde(default = "loose::yes", deserialize_with = "loose::learned", rename = "weight")]
     learned: bool,
     #[serde(default)]
-    tool_calls: Option<IgnoredAny>,
+    tool_calls: Option<Vec<ToolCall>>,
+    #[serde(default)]
+    tool_call_id: Option<String>,
     #[serde(default)]
     function_call: Option<IgnoredAny>,
 }
@@ -57,10 +61,11 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Dialogue>, TextError>
         if line.messages.is_empty() {
             return Err("no messages".to_owned());
         }
-        let turns = line.messages.into_iter().enumerate();
-        let turns = turns.map(|(number, message)| turn_of(number + 1, message));
-        let turns = turns.collect::<Result<_, String>>()?;
-        Ok(Dialogue { domains: line.domains, ..Dialogue::new(line.id.unwrap_or(id), turns) })
+        let mut turns = Gathering::default();
+        for (number, message) in line.messages.into_iter().enumerate() {
+            gather(&mut turns, number + 1, message)?;
+        }
+        Ok(Dialogue { domains: line.domains, ..Dialogue::new(line.id.unwrap_or(id), turns.finish()?) })
     })
 }
 
@@ -78,30 +83,41 @@ pub fn parse_messages(json: &str) -> Result<Vec<Turn>, String> {
         serde_json::from_str::<Saved>(json).map(|saved| saved.messages)
     };
     let messages = messages.map_err(|error| error.to_string())?;
-    messages.into_iter().enumerate().map(|(index, message)| turn_of(index + 1, message)).collect()
+    let mut turns = Gathering::default();
+    for (index, message) in messages.into_iter().enumerate() {
+        gather(&mut turns, index + 1, message)?;
+    }
+    turns.finish()
 }
 
-fn turn_of(number: usize, message: Message) -> Result<Turn, String> {
+fn gather(turns: &mut Gathering, number: usize, message: Message) -> Result<(), String> {
+    if message.function_call.is_some() {
+        return Err(format!(
+            "message {number} has a function_call, the form before tool_calls; write it as tool_calls and a message \
+             of the role \"tool\""
+        ));
+    }
+    let text = text_of(number, message.content)?;
     let role = match message.role.to_ascii_lowercase().as_str() {
         "system" | "developer" => Role::System,
         "user" => Role::User,
         "assistant" => Role::Assistant,
+        "tool" => return turns.result(number, message.tool_call_id.as_deref(), text),
         _ => {
             return Err(format!(
-                "message {number} has the role \"{}\", expected \"system\", \"user\" or \"assistant\"",
+                "message {number} has the role \"{}\", expected \"system\", \"user\", \"assistant\" or \"tool\"",
                 message.role
             ));
         }
     };
-    if message.tool_calls.is_some() || message.function_call.is_some() {
-        return Err(format!(
-            "message {number} calls a tool, which a dialogue here cannot hold; take out the messages that call tools \
-             and those that answer them"
-        ));
-    }
-    let text = match message.content {
-        None => String::new(),
-        Some(Content::Text(text)) => text,
+    let turn = Turn { learned: message.learned, ..Turn::new(role, text) };
+    turns.message(number, turn, message.tool_calls.unwrap_or_default())
+}
+
+fn text_of(number: usize, content: Option<Content>) -> Result<String, String> {
+    match content {
+        None => Ok(String::new()),
+        Some(Content::Text(text)) => Ok(text),
         Some(Content::Parts(parts)) => parts
             .into_iter()
             .map(|part| match (part.kind.as_str(), part.text) {
@@ -110,7 +126,6 @@ fn turn_of(number: usize, message: Message) -> Result<Turn, String> {
                     "message {number} has a part of type \"{kind}\", expected \"text\" with a text"
                 )),
             })
-            .collect::<Result<_, String>>()?,
-    };
-    Ok(Turn { learned: message.learned, ..Turn::new(role, text) })
+            .collect(),
+    }
 }

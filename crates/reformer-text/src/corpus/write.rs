@@ -84,9 +84,7 @@ pub fn write_lines(
                 continue;
             }
             CorpusFormat::Messages => {
-                let messages: Vec<_> = turns
-                    .map(|turn| weighed(json!({"role": turn.role.name(), "content": turn.text}), turn))
-                    .collect();
+                let messages = crate::messages_of(&dialogue.turns);
                 serde_json::to_writer(&mut *out, &json!({"id": dialogue.id, "messages": messages}))?;
             }
             _ => {

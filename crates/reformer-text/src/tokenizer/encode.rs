@@ -17,7 +17,21 @@
 //! writes up to where a reply begins belongs to whoever spoke before.
 
 use super::{Kind, Tokenizer, bytes};
+use crate::chat_template::Message;
+use crate::lookups::compact::{self, Piece, RESULT};
 use crate::{ChatTemplate, Dialogue, Form, Role, TextError, Turn};
+
+/// What a token is part of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Part {
+    /// What is said, marks included.
+    #[default]
+    Words,
+    /// A call of the assistant's, the mark that ends it included.
+    Call,
+    /// What a tool answered, and the mark after it: nobody learns to say that.
+    Result,
+}
 
 /// A dialogue as ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +42,8 @@ pub struct Encoded {
     pub roles: Vec<Role>,
     /// Whether a model may learn each, see [`Turn::learned`]; as long as `ids`.
     pub learned: Vec<bool>,
+    /// What each is part of; as long as `ids`.
+    pub parts: Vec<Part>,
     /// UTF-8 bytes of the turns' texts alone: what bits per byte are counted over.
     pub text_bytes: usize,
     /// Tokens that stand for text which the vocabulary cannot write. Where there are many, bits per byte mean little:
@@ -47,6 +63,12 @@ impl Encoded {
         self.ids.push(id);
         self.roles.push(role);
         self.learned.push(learned);
+        self.parts.push(Part::Words);
+    }
+
+    /// What was pushed since `from` is this part.
+    fn mark(&mut self, from: usize, part: Part) {
+        self.parts[from..].fill(part);
     }
 
     fn extend(&mut self, ids: impl IntoIterator<Item = u32>, speaker: Speaker) {
@@ -57,6 +79,7 @@ impl Encoded {
         self.ids.truncate(len);
         self.roles.truncate(len);
         self.learned.truncate(len);
+        self.parts.truncate(len);
     }
 }
 
@@ -67,7 +90,10 @@ impl Tokenizer {
         let mut encoded = match form {
             _ if dialogue.document => self.encode_joined(turns, Form::Text)?,
             Form::Marks => self.encode_marks(turns)?,
-            Form::Course | Form::Text => self.encode_joined(turns, form)?,
+            Form::Course | Form::Text => {
+                require_no_lookups(turns)?;
+                self.encode_joined(turns, form)?
+            }
             Form::Template => self.encode_by_template(turns)?,
         };
         if matches!(form, Form::Marks | Form::Text) {
@@ -101,6 +127,7 @@ impl Tokenizer {
                 self.encode_rendered(template, turns, open_reply)
             }
             Form::Course => {
+                require_no_lookups(turns)?;
                 let mut text = form.render(turns);
                 if open_reply {
                     text.push_str(form.opening(Role::Assistant).trim_end());
@@ -120,14 +147,84 @@ impl Tokenizer {
 
     fn encode_marks(&self, turns: &[Turn]) -> Result<Encoded, TextError> {
         self.require_marks()?;
+        self.require_lookups(turns)?;
         let mut encoded = Encoded::default();
         let mut before = turns.first().map_or((Role::Assistant, true), speaker);
         for turn in turns {
             encoded.extend(self.role_token(turn.role), before);
             before = speaker(turn);
-            self.each_token(&turn.text, |id, _| encoded.push(id, before))?;
+            for lookup in &turn.lookups {
+                let call = encoded.ids.len();
+                self.encode_pieces(&compact::render(&lookup.call), &mut |id| encoded.push(id, before))?;
+                encoded.extend(self.special_token(RESULT), before);
+                encoded.mark(call, Part::Call);
+                let result = encoded.ids.len();
+                self.each_token(&lookup.said(), |id, _| encoded.push(id, before))?;
+                encoded.extend(self.role_token(turn.role), before);
+                encoded.mark(result, Part::Result);
+            }
+            if turn.role == Role::Assistant && self.has_lookups() {
+                self.encode_pieces(&compact::split(&turn.text), &mut |id| encoded.push(id, before))?;
+            } else {
+                self.each_token(&turn.text, |id, _| encoded.push(id, before))?;
+            }
         }
         Ok(encoded)
+    }
+
+    /// Text, in which the special tokens among the pieces are one token each where the vocabulary has them.
+    fn encode_pieces(&self, pieces: &[Piece<'_>], push: &mut dyn FnMut(u32)) -> Result<(), TextError> {
+        for piece in pieces {
+            match piece {
+                Piece::Special(name) => match self.special_token(name) {
+                    Some(id) => push(id),
+                    None => self.each_token(name, |id, _| push(id))?,
+                },
+                Piece::Text(text) => self.each_token(text, |id, _| push(id))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The call that a model wrote, given as ids without the mark that ends it; an error says what is wrong with it.
+    pub fn parse_call(&self, ids: &[u32]) -> Result<crate::Call, String> {
+        let mut pieces: Vec<Piece<'_>> = Vec::new();
+        let mut text = 0;
+        let flush = |from: usize, to: usize, pieces: &mut Vec<Piece<'_>>| {
+            if from < to {
+                pieces.push(Piece::Text(self.decode(&ids[from..to]).into()));
+            }
+        };
+        for (at, &id) in ids.iter().enumerate() {
+            if let Some(name) = self.special_name(id) {
+                flush(text, at, &mut pieces);
+                pieces.push(Piece::Special(name.into()));
+                text = at + 1;
+            }
+        }
+        flush(text, ids.len(), &mut pieces);
+        compact::parse(&pieces)
+    }
+
+    /// Whether a reply that begins with this token is a call.
+    pub fn begins_call(&self, id: u32) -> bool {
+        self.call_tokens().contains(&id)
+    }
+
+    /// The tokens that begin a call.
+    pub fn call_tokens(&self) -> Vec<u32> {
+        let tools = compact::TOOLS.iter().map(|tool| format!("<|{tool}|>"));
+        tools.chain([compact::OTHER.to_owned()]).filter_map(|mark| self.special_token(&mark)).collect()
+    }
+
+    fn require_lookups(&self, turns: &[Turn]) -> Result<(), TextError> {
+        if turns.iter().all(|turn| turn.lookups.is_empty()) || self.has_lookups() {
+            return Ok(());
+        }
+        Err(TextError::NoLookups {
+            problem: "this tokenizer has no tokens for them",
+            advice: "train a tokenizer on dialogues with lookups",
+        })
     }
 
     /// The forms that are one string.
@@ -197,22 +294,44 @@ impl Tokenizer {
         turns: &[Turn],
         open_reply: bool,
     ) -> Result<Vec<u32>, TextError> {
+        self.require_lookups(turns)?;
         let specials = self.special_tokens();
         let mut openers: Vec<char> = specials.iter().filter_map(|(name, _)| opener(name)).collect();
         openers.sort_unstable();
         openers.dedup();
         let mut free = (0xF_0000..=0x10_FFFD)
             .filter_map(char::from_u32)
-            .filter(|&c| !turns.iter().any(|turn| turn.text.contains(c)));
+            .filter(|&c| !turns.iter().any(|turn| mentions(turn, c)));
         let stand_ins: Vec<(char, char)> = openers.into_iter().zip(&mut free).collect();
-        let guarded: Vec<Turn> = turns
-            .iter()
-            .map(|turn| {
-                let guard = |c| stand_ins.iter().find(|(opener, _)| *opener == c).map_or(c, |found| found.1);
-                Turn::new(turn.role, turn.text.chars().map(guard).collect::<String>())
-            })
-            .collect();
-        let rendered = template.render(&guarded, open_reply)?;
+        let guard = |c| stand_ins.iter().find(|(opener, _)| *opener == c).map_or(c, |found| found.1);
+        // What the assistant's own pieces say stays whole; everybody else's text is only text.
+        let assemble = |pieces: &[Piece<'_>]| {
+            let mut content = String::new();
+            for piece in pieces {
+                match piece {
+                    Piece::Special(name) if self.special_token(name).is_some() => content.push_str(name),
+                    Piece::Special(text) | Piece::Text(text) => content.extend(text.chars().map(guard)),
+                }
+            }
+            content
+        };
+        let mut guarded = Vec::with_capacity(turns.len());
+        for (number, turn) in turns.iter().enumerate() {
+            for lookup in &turn.lookups {
+                guarded.push(Message::new(turn.role.name(), assemble(&compact::render(&lookup.call))));
+                guarded.push(Message::new("result", assemble(&[Piece::Text(lookup.said().into())])));
+            }
+            let awaited = open_reply && number + 1 == turns.len() && !turn.lookups.is_empty();
+            if awaited && turn.text.is_empty() {
+                break;
+            }
+            let pieces = match turn.role {
+                Role::Assistant if self.has_lookups() => compact::split(&turn.text),
+                _ => vec![Piece::Text(turn.text.as_str().into())],
+            };
+            guarded.push(Message::new(turn.role.name(), assemble(&pieces)));
+        }
+        let rendered = template.render_messages(&guarded, open_reply)?;
         let mut ids = Vec::new();
         let mut rest = rendered.as_str();
         let mut plain = String::new();
@@ -261,4 +380,26 @@ fn lengthen(encoded: &mut Encoded, ids: &[u32], speaker: Speaker) {
     let common = encoded.ids.iter().zip(ids).take_while(|(a, b)| a == b).count();
     encoded.truncate(common);
     encoded.extend(ids[common..].iter().copied(), speaker);
+}
+
+/// Whether the character stands anywhere in a turn.
+fn mentions(turn: &Turn, c: char) -> bool {
+    let looked_up = turn.lookups.iter().any(|lookup| {
+        let called = compact::render(&lookup.call);
+        let mut texts = called.iter().map(|piece| match piece {
+            Piece::Special(text) | Piece::Text(text) => text,
+        });
+        lookup.result.contains(c) || texts.any(|text| text.contains(c))
+    });
+    turn.text.contains(c) || looked_up
+}
+
+fn require_no_lookups(turns: &[Turn]) -> Result<(), TextError> {
+    match turns.iter().find(|turn| !turn.lookups.is_empty()) {
+        Some(_) => Err(TextError::NoLookups {
+            problem: "only the form \"marks\" can write them",
+            advice: "use the form \"marks\"",
+        }),
+        None => Ok(()),
+    }
 }

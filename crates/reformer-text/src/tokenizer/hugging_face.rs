@@ -10,6 +10,7 @@ use tokenizers::Model;
 use super::byte_level;
 use super::pieces::{self, Borders};
 use crate::TextError;
+use crate::lookups::compact::inside;
 
 #[derive(Debug, Clone)]
 pub(super) struct HuggingFace {
@@ -52,8 +53,10 @@ impl HuggingFace {
         }
         let bytes = (0..size as u32)
             .map(|id| {
-                if specials.contains_key(&id) {
-                    return Box::default();
+                if let Some(name) = specials.get(&id) {
+                    // A placeholder is read by whoever fills it; marks are nobody's text.
+                    let shown = if inside(name).is_some() { name.as_bytes() } else { &[] };
+                    return shown.into();
                 }
                 if let Some(token) = added.get(&id) {
                     return token.content.as_bytes().into();

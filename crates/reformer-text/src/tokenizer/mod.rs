@@ -28,10 +28,11 @@ mod train;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
-pub use encode::Encoded;
+pub use encode::{Encoded, Part};
 pub use stream::TokenStream;
 
 use self::hugging_face::HuggingFace;
+use crate::lookups::compact::RESULT;
 use crate::{ChatTemplate, Form, Role, TextError};
 
 /// The token that fills a row up.
@@ -85,16 +86,18 @@ impl Tokenizer {
         texts: impl IntoIterator<Item = S>,
         vocab_size: usize,
     ) -> Result<Self, TextError> {
-        Self::train_bpe_until(texts, vocab_size, &AtomicBool::new(false))
+        Self::train_bpe_until(texts, &[], vocab_size, &AtomicBool::new(false))
     }
 
-    /// The same, given up with [`TextError::Stopped`] soon after `stop` is raised.
+    /// The same with special tokens of the caller's beside the marks, as [`crate::lookups::compact::specials`] lists
+    /// them for a corpus with lookups, and given up with [`TextError::Stopped`] soon after `stop` is raised.
     pub fn train_bpe_until<S: AsRef<str> + Sync>(
         texts: impl IntoIterator<Item = S>,
+        specials: &[String],
         vocab_size: usize,
         stop: &AtomicBool,
     ) -> Result<Self, TextError> {
-        let json = train::byte_level_bpe(texts, vocab_size, stop)?;
+        let json = train::byte_level_bpe(texts, specials, vocab_size, stop)?;
         let mut tokenizer = Self::from_json(json, serde_json::Map::new())?;
         tokenizer.template = Some(ChatTemplate::marks());
         Ok(tokenizer)
@@ -154,6 +157,19 @@ impl Tokenizer {
             }
             Kind::HuggingFace(inner) => inner.special_name(id).map(str::to_owned),
         }
+    }
+
+    /// The id of a special token of this name.
+    pub fn special_token(&self, name: &str) -> Option<u32> {
+        match &self.kind {
+            Kind::Bytes => None,
+            Kind::HuggingFace(inner) => inner.id_of(name).filter(|&id| inner.special_name(id).is_some()),
+        }
+    }
+
+    /// Whether a model with these tokens can look things up.
+    pub fn has_lookups(&self) -> bool {
+        self.has_marks() && self.special_token(RESULT).is_some()
     }
 
     /// One more than the largest id. A model's vocabulary may be larger, never smaller.
@@ -232,11 +248,13 @@ impl Tokenizer {
         self.template = Some(template);
     }
 
-    /// The tokens that end a reply: the end of the dialogue, and where turns are marked any role's mark.
+    /// The tokens that end a reply: the end of the dialogue, and where turns are marked any role's mark and
+    /// the mark that ends a call.
     pub fn stop_tokens(&self, form: Form) -> Vec<u32> {
         let marked = matches!(form, Form::Marks | Form::Template);
         let marks = self.marks.values().copied().filter(|_| marked);
-        self.end.into_iter().chain(marks).collect()
+        let result = self.special_token(RESULT).filter(|_| marked);
+        self.end.into_iter().chain(marks).chain(result).collect()
     }
 
     /// The strings that end a reply in the course's form, where turns are plain text.

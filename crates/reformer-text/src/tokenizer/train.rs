@@ -3,7 +3,8 @@
 //!
 //! Words are GPT-2's: letters, digits or other signs with one space before them, but of at most 64 characters: the time
 //! that merging takes grows with the square of a word's length, and a genome or a text without spaces is one word.
-//! Every one of the 256 bytes is in the vocabulary, so no text is unknown. Special tokens take the first ids.
+//! Every one of the 256 bytes is in the vocabulary, so no text is unknown. Special tokens take the first ids: the five
+//! that every dialogue needs, then the caller's (a placeholder such as `{hotel.name}` is one token).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,17 +32,20 @@ const PIECE: usize = 1 << 14;
 /// `tokenizer.json` of a BPE trained on `texts`, unless `stop` is raised meanwhile.
 pub(super) fn byte_level_bpe<S: AsRef<str> + Sync>(
     texts: impl IntoIterator<Item = S>,
+    more: &[String],
     vocab_size: usize,
     stop: &AtomicBool,
 ) -> Result<String, TextError> {
-    let least = 256 + SPECIALS;
+    let specials = SPECIALS + more.len();
+    let least = 256 + specials;
     if vocab_size < least {
-        return Err(TextError::VocabularyTooSmall { got: vocab_size, least, specials: SPECIALS });
+        return Err(TextError::VocabularyTooSmall { got: vocab_size, least, specials });
     }
     let failed =
         |action| move |error: tokenizers::Error| TextError::Tokenizer { action, reason: error.to_string() };
     let specials =
-        [PAD, END].into_iter().chain(Role::ALL.map(Role::mark)).map(|token| AddedToken::from(token, true));
+        [PAD, END].into_iter().chain(Role::ALL.map(Role::mark)).chain(more.iter().map(String::as_str));
+    let specials = specials.map(|token| AddedToken::from(token, true));
     let specials: Vec<AddedToken> = specials.collect();
     let mut trainer = BpeTrainer::builder()
         .vocab_size(vocab_size)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use reformer_text::{Dialogue, Form, Role, Tokenizer};
+use reformer_text::{Dialogue, Form, Part, Role, Tokenizer};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -15,20 +15,29 @@ pub struct Weighting {
     pub loss_on: LossOn,
     /// The weight of the others.
     pub elsewhere: f32,
+    /// The weight of the assistant's calls.
+    pub calls: f32,
 }
 
 impl Weighting {
     /// Every token counts in full: what evaluations measure.
-    pub const ALL: Self = Self { loss_on: LossOn::All, elsewhere: 0.0 };
+    pub const ALL: Self = Self { loss_on: LossOn::All, elsewhere: 0.0, calls: 1.0 };
 
     /// What a recipe asks for.
     pub fn of(recipe: &PackingRecipe) -> Self {
-        Self { loss_on: recipe.loss_on, elsewhere: recipe.loss_elsewhere as f32 }
+        Self {
+            loss_on: recipe.loss_on,
+            elsewhere: recipe.loss_elsewhere as f32,
+            calls: recipe.loss_calls as f32,
+        }
     }
 
     /// The token that ends a turn is its speaker's, so a model trained on the assistant alone learns to stop.
-    fn weigh(self, role: Role) -> f32 {
+    /// What a tool answers is nobody's to learn.
+    fn weigh(self, role: Role, part: Part) -> f32 {
         match self.loss_on {
+            _ if part == Part::Result => 0.0,
+            _ if part == Part::Call => self.calls,
             LossOn::All => 1.0,
             LossOn::Assistant if role == Role::Assistant => 1.0,
             LossOn::Assistant => self.elsewhere,
@@ -83,8 +92,8 @@ impl Corpus {
             if encoded.ids.is_empty() {
                 continue;
             }
-            let tokens = encoded.roles.iter().zip(&encoded.learned);
-            let weigh = |(&role, &learned)| if learned { weighting.weigh(role) } else { 0.0 };
+            let tokens = encoded.roles.iter().zip(&encoded.parts).zip(&encoded.learned);
+            let weigh = |((&role, &part), &learned)| if learned { weighting.weigh(role, part) } else { 0.0 };
             corpus.weights.extend(tokens.map(weigh));
             corpus.tokens.extend_from_slice(&encoded.ids);
             corpus.starts.push(corpus.tokens.len());
@@ -153,6 +162,11 @@ impl Corpus {
         checksum.update(bytemuck::cast_slice(&self.weights));
         checksum.update(bytemuck::cast_slice(&self.starts));
         Fingerprint { dialogues: self.dialogues(), tokens: self.len(), checksum: checksum.finalize() }
+    }
+
+    /// The loss weight of every token.
+    pub fn weights(&self) -> &[f32] {
+        &self.weights
     }
 
     /// All tokens, dialogue after dialogue in the file's order.

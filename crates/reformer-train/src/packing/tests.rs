@@ -127,7 +127,7 @@ fn loss_on_the_assistant_counts_its_words_and_the_token_that_ends_them() {
 #[test]
 fn a_corpus_without_tokens_or_without_weight_is_an_error() {
     let encode = |dialogues: &[Dialogue], loss_on| {
-        let weighting = Weighting { loss_on, elsewhere: 0.0 };
+        let weighting = Weighting { loss_on, elsewhere: 0.0, calls: 1.0 };
         Corpus::encode(&Tokenizer::bytes(), dialogues, Form::Course, weighting, "training")
             .map(|corpus| corpus.len())
             .map_err(|error| error.to_string())

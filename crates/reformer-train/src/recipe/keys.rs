@@ -8,7 +8,7 @@ use toml::Value;
 use super::Recipe;
 
 /// Key and meaning, in the order of the page.
-const KEYS: [(&str, &str); 64] = [
+const KEYS: [(&str, &str); 65] = [
     ("data", "The training corpus: a file of dialogues or text, or `\"demo\"`, the built-in one"),
     (
         "valid",
@@ -85,6 +85,7 @@ const KEYS: [(&str, &str); 64] = [
     ("packing.shortest", "The shortest length bucket"),
     ("packing.loss_on", "Which tokens the loss counts in full: `\"all\"` or `\"assistant\"`"),
     ("packing.loss_elsewhere", "The weight of every other token"),
+    ("packing.loss_calls", "The weight of the assistant's lookups; what they are answered weighs nothing"),
     ("optimizer.kind", "`\"adamw\"` or `\"adafactor\"`"),
     ("optimizer.beta1", "AdamW: decay of the first moment"),
     ("optimizer.beta2", "AdamW: decay of the second moment"),

@@ -113,6 +113,8 @@ pub struct PackingRecipe {
     pub loss_on: LossOn,
     /// The weight of every other token.
     pub loss_elsewhere: f64,
+    /// The weight of the assistant's calls; what a tool answers weighs nothing.
+    pub loss_calls: f64,
 }
 
 impl PackingRecipe {
@@ -142,6 +144,7 @@ impl PackingRecipe {
             shortest: doc.size("packing.shortest", 32, 1)?,
             loss_on: doc.choice("packing.loss_on", LossOn::All, &loss)?,
             loss_elsewhere: doc.number("packing.loss_elsewhere", 0.0, 0.0, 1.0)?,
+            loss_calls: doc.number("packing.loss_calls", 1.0, 0.0, 100.0)?,
         })
     }
 }
