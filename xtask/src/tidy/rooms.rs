@@ -19,6 +19,7 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
     ),
     ("reformer-files", &[]),
     ("reformer-text", &["reformer-files"]),
+    ("reformer-tables", &["reformer-files", "reformer-text"]),
     (
         "reformer-train",
         &["reformer-files", "reformer-tensor", "reformer-lsh", "reformer-model", "reformer-text"],
@@ -38,7 +39,7 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
             "reformer-generate",
         ],
     ),
-    ("reformer-cli", &["reformer"]),
+    ("reformer-cli", &["reformer", "reformer-tables"]),
     // For tests alone: no crate may name it in `[dependencies]`.
     ("reformer-testing", &["reformer-tensor", "reformer-lsh", "reformer-model"]),
 ];

@@ -1,0 +1,33 @@
+//! What a dialogue may look up: tables in SQLite, and everything between a model's call and a reply that is right.
+//!
+//! | to… | use |
+//! |---|---|
+//! | say which tables and columns may be asked | [`Schema`] |
+//! | make a database of a folder of CSV and JSON | [`import`] |
+//! | ask it, with limits | [`Database`] |
+//! | keep bookings, one transaction each | [`Bookings`] |
+//! | answer a model's calls and fill its placeholders | [`Talk`] |
+//! | turn an annotated corpus to dialogues with lookups | [`ground`] |
+//!
+//! Nothing here knows tensors, models or terminals. A model's text never becomes SQL: names of tables and columns come
+//! from the schema, values are bound.
+
+#![forbid(unsafe_code)]
+
+mod bookings;
+mod database;
+mod error;
+pub mod ground;
+mod import;
+mod plain;
+mod result;
+mod schema;
+mod talk;
+
+pub use bookings::{Booked, Bookings, Outcome};
+pub use database::{Answer, Database, Row};
+pub use error::TablesError;
+pub use import::{Imported, import};
+pub use plain::{is_any, plain, time};
+pub use schema::{Booking, Column, Compare, Detail, Kind, Schema, Table};
+pub use talk::{About, Talk};

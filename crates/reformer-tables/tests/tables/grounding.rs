@@ -1,0 +1,76 @@
+//! An annotated dialogue becomes one with lookups, and what it says is explained.
+
+use reformer_tables::ground::{Grounder, read_states};
+use reformer_text::lookups::compact::{Piece, render};
+
+use crate::town::Town;
+
+const DIALOGUE: &str = r#"{"id":"d1","turns":[
+ {"speaker":"user","text":"a place to stay in the north with 4 stars","state":{"hotel-area":"north","hotel-stars":"4"}},
+ {"speaker":"system","text":"there is 1 : acorn guesthouse , a 4 star guest house . its phone is 01223 353888 ."},
+ {"speaker":"user","text":"book it for 2 people on sunday","state":{"hotel-area":"north","hotel-stars":"4","hotel-name":"the acorn guest house","hotel-book people":"2","hotel-book day":"sunday"}},
+ {"speaker":"system","text":"booked for 2 people . the reference number is 7gawk763 ."},
+ {"speaker":"user","text":"and a taxi to the hotel at 9:15 .","state":{"hotel-area":"north","hotel-stars":"4","hotel-name":"the acorn guest house","hotel-book people":"2","hotel-book day":"sunday","taxi-destination":"the acorn guest house","taxi-leaveat":"9:15"}},
+ {"speaker":"system","text":"booked ! a blue honda , contact number 07218068540 ."},
+ {"speaker":"user","text":"and what was the reference again ?","state":{}},
+ {"speaker":"system","text":"7gawk763 , for acorn guest house ."}]}"#;
+
+#[test]
+fn states_become_calls_and_what_the_system_says_becomes_placeholders() {
+    let town = Town::new();
+    let database = town.database();
+    let path = town.folder.path().join("states.jsonl");
+    std::fs::write(&path, DIALOGUE.replace('\n', " ")).unwrap();
+    let mut grounder = Grounder::new(&database).unwrap();
+    let dialogue = grounder.ground(&read_states(&path).unwrap()[0]).unwrap();
+    let compact = |turn: usize| -> Vec<String> {
+        let lookups = dialogue.turns[turn].lookups.iter();
+        let text = |piece: &Piece<'_>| match piece {
+            Piece::Special(text) | Piece::Text(text) => text.to_string(),
+        };
+        lookups.map(|l| render(&l.call).iter().map(text).collect::<String>() + " → " + &l.said()).collect()
+    };
+    assert_eq!(compact(1), ["<|lookup|>{hotel}{hotel.area}north{hotel.stars}4 → 1 ; north ; 4"]);
+    let said = &dialogue.turns[1].text;
+    assert_eq!(
+        said,
+        "there is {hotel.count} : {hotel.name} , a {hotel.stars} star {hotel.type} . its phone is {hotel.phone} ."
+    );
+    // The user did not say the name, so the call does not spell it.
+    assert_eq!(
+        compact(3),
+        [
+            "<|lookup|>{hotel}{hotel.area}north{hotel.stars}4{hotel.name}{hotel.name}\
+             {hotel.book people}2{hotel.book day}sunday → 1 ; north ; 4",
+            "<|book|>{hotel} → booked"
+        ]
+    );
+    assert_eq!(
+        dialogue.turns[3].text,
+        "booked for {hotel.book people} people . the reference number is {hotel.reference} ."
+    );
+    assert_eq!(
+        compact(5),
+        ["<|lookup|>{taxi}{taxi.destination}{hotel.name}{taxi.leaveat}9:15 → 2", "<|book|>{taxi} → booked"]
+    );
+    assert_eq!(dialogue.turns[5].text, "booked ! a {taxi.type} , contact number {taxi.phone} .");
+    // The taxi goes to the hotel, and the table in focus explains first: both placeholders fill to the same name.
+    assert_eq!(dialogue.turns[7].text, "{hotel.reference} , for {taxi.destination} .");
+    let report = grounder.report();
+    assert_eq!((report.lookups, report.bookings, report.unexplained_turns), (5, 2, 0));
+}
+
+#[test]
+fn a_corpus_without_states_is_refused_with_its_line() {
+    let town = Town::new();
+    let path = town.folder.path().join("states.jsonl");
+    for (text, expected) in [
+        (r#"{"turns":[{"speaker":"user","text":"hi"}]}"#, "line 1: no turn has a state"),
+        (r#"{"turns":[{"speaker":"bird","text":"hi"}]}"#, "line 1: the speaker \"bird\""),
+        ("\n[1]", "line 2"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let error = read_states(&path).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("states.jsonl"), "{error}");
+    }
+}

@@ -1,0 +1,7 @@
+//! Tables as a dialogue meets them: asked, booked, talked about, and found in annotated corpora.
+
+mod asking;
+mod booking;
+mod grounding;
+mod talking;
+mod town;
