@@ -10,6 +10,7 @@ pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod plan;
 pub(crate) mod plot;
+pub(crate) mod tables;
 
 use std::path::PathBuf;
 
@@ -259,6 +260,10 @@ pub(crate) enum DataCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Make a database of a folder of CSV and JSON, for a dialogue to look things up in
+    Tables(tables::TablesArgs),
+    /// Turn dialogues with a state after each user turn to dialogues with lookups
+    Ground(tables::GroundArgs),
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -7,9 +7,11 @@
 //!
 //! Knows nothing of terminals and files; commands of a REPL are calls here.
 
+pub(crate) mod lookups;
+
 use std::ops::ControlFlow;
 
-use reformer_text::{Form, Role, Turn};
+use reformer_text::{Form, Lookup, Role, Turn};
 use serde::Serialize;
 
 use crate::chain::Chain;
@@ -30,6 +32,9 @@ pub struct Reply {
     pub completion: Completion,
     /// Turns at the beginning that the model no longer sees, because the conversation outgrew its positions.
     pub dropped_turns: usize,
+    /// What was looked up for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lookups: Vec<Lookup>,
 }
 
 /// One person talking to one model.
@@ -185,13 +190,14 @@ impl<'a> ChatSession<'a> {
         let mut trimming = |piece: &str| on_text(if form == Form::Course { lead.trim(piece) } else { piece });
         let mut completion = self.generator.generate(&mut self.cache, &request, &mut trimming)?;
         if form == Form::Course {
-            completion.text = completion.text.trim_start().to_owned();
+            let lead = completion.text.len() - completion.text.trim_start().len();
+            completion.text.drain(..lead);
         }
         // The draw that ended the reply counts too.
         self.draws += completion.ids.len() as u64 + 1;
         self.last = completion.stats;
         self.total.add(&completion.stats);
-        Ok(Reply { completion, dropped_turns })
+        Ok(Reply { completion, dropped_turns, lookups: Vec::new() })
     }
 
     /// The tokens before the reply, and how many turns were left out to make room.

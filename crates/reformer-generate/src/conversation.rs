@@ -6,10 +6,10 @@
 //! {"messages": [{"role": "system", "content": "…"}, {"role": "user", "content": "…"}, …]}
 //! ```
 //!
-//! What else chat tools write is read too. Strings go in and come out; files are the caller's.
+//! What the assistant looked up stands there as `tool_calls` and messages of the role `tool`. What else chat tools
+//! write is read too. Strings go in and come out; files are the caller's.
 
-use reformer_text::{Role, Turn, parse_messages};
-use serde::Serialize;
+use reformer_text::{Role, Turn, messages_of, parse_messages};
 
 use crate::error::{GenerateError, Result};
 
@@ -18,17 +18,6 @@ use crate::error::{GenerateError, Result};
 pub struct Conversation {
     system: Option<String>,
     turns: Vec<Turn>,
-}
-
-#[derive(Serialize)]
-struct Message<'c> {
-    role: &'static str,
-    content: &'c str,
-}
-
-#[derive(Serialize)]
-struct Saved<'c> {
-    messages: Vec<Message<'c>>,
 }
 
 impl Conversation {
@@ -52,6 +41,16 @@ impl Conversation {
         self.turns.push(Turn::new(role, text));
     }
 
+    /// Adds a turn with what it looked up.
+    pub fn push_turn(&mut self, turn: Turn) {
+        self.turns.push(turn);
+    }
+
+    /// Takes the last turn away.
+    pub(crate) fn pop(&mut self) -> Option<Turn> {
+        self.turns.pop()
+    }
+
     /// The system prompt, if any, and the turns from `first` on: what a template renders.
     pub fn messages_from(&self, first: usize) -> Vec<Turn> {
         let system = self.system.iter().map(Turn::system);
@@ -73,10 +72,8 @@ impl Conversation {
 
     /// The messages as pretty JSON.
     pub fn to_json(&self) -> String {
-        let turns = self.messages_from(0);
-        let messages =
-            turns.iter().map(|turn| Message { role: turn.role.name(), content: &turn.text }).collect();
-        let mut text = serde_json::to_string_pretty(&Saved { messages }).unwrap_or_default();
+        let saved = serde_json::json!({ "messages": messages_of(&self.messages_from(0)) });
+        let mut text = serde_json::to_string_pretty(&saved).unwrap_or_default();
         text.push('\n');
         text
     }
@@ -98,7 +95,7 @@ impl Conversation {
                         index + 1
                     )));
                 }
-                Role::User | Role::Assistant => conversation.push(turn.role, turn.text),
+                Role::User | Role::Assistant => conversation.push_turn(turn),
             }
         }
         Ok(conversation)
@@ -107,6 +104,8 @@ impl Conversation {
 
 #[cfg(test)]
 mod tests {
+    use reformer_text::{Call, Lookup};
+
     use super::*;
 
     fn two_turns() -> Conversation {
@@ -119,6 +118,23 @@ mod tests {
     #[test]
     fn a_saved_conversation_reads_back_the_same() {
         assert_eq!(Conversation::from_json(&two_turns().to_json()).unwrap(), two_turns());
+    }
+
+    #[test]
+    fn lookups_are_saved_with_the_turn_that_they_served() {
+        let mut conversation = two_turns();
+        conversation.push(Role::User, "a hotel");
+        let call = Call::of_table("lookup", "hotel", [("area", "north")]);
+        let lookups = vec![Lookup { call, result: "{\"says\":\"3\"}".into() }];
+        conversation.push_turn(Turn { lookups, ..Turn::assistant("{hotel.name} ?") });
+        assert_eq!(Conversation::from_json(&conversation.to_json()).unwrap(), conversation);
+    }
+
+    #[test]
+    fn a_result_without_a_call_is_refused_with_its_number() {
+        let json = r#"[{"role": "tool", "content": "3"}]"#;
+        let error = Conversation::from_json(json).unwrap_err().to_string();
+        assert!(error.contains("message 1 has the role \"tool\""), "{error}");
     }
 
     #[test]

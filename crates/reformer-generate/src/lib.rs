@@ -31,6 +31,7 @@ mod stats;
 
 pub use beam::{BeamSearch, Hypothesis};
 pub use chain::Chain;
+pub use chat::lookups::{CALLS, Host, Said, said};
 pub use chat::{ChatSession, Reply};
 pub use conversation::Conversation;
 pub use decode::{Cache, Generator};

@@ -44,9 +44,9 @@ pub use corpus::{
 pub use describe::{Percentiles, Summary, TextCounts, oddities};
 pub use dialogue::{Dialogue, Form, Role, Turn, is_plain_text};
 pub use error::TextError;
-pub use parts::Parts;
 pub use lookups::messages::messages_of;
 pub use lookups::{Call, Lookup};
+pub use parts::Parts;
 pub use stop_strings::{Released, StopStrings};
 pub use stream_decoder::StreamDecoder;
 pub use tokenizer::{END, Encoded, PAD, Part, TokenStream, Tokenizer};

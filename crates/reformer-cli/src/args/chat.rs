@@ -21,6 +21,12 @@ pub(crate) struct ChatArgs {
     /// Continue a conversation that /save wrote
     #[arg(long, value_name = "FILE")]
     pub(crate) load: Option<PathBuf>,
+    /// Let the model look things up in this SQLite file (see `reformer data tables`); -v shows what it asks
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tables: Option<PathBuf>,
+    /// Keep bookings in this file, which is made if it is not there [default: forget them at the end]
+    #[arg(long, value_name = "FILE", requires = "tables")]
+    pub(crate) bookings: Option<PathBuf>,
     /// Print the speed after every reply
     #[arg(long)]
     pub(crate) stats: bool,

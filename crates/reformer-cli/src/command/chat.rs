@@ -10,7 +10,7 @@ use crate::args::chat::ChatArgs;
 use crate::exit::usage;
 use crate::interrupt::Interrupt;
 use crate::open_model::{self, OpenModel};
-use crate::repl::{self, Repl, Source, history_path};
+use crate::repl::{self, Repl, Source, Tables, history_path};
 use crate::terminal::{BOLD, PLAIN, Terminal};
 use crate::{decoding, machine, number, prompt_text, sampling};
 
@@ -18,7 +18,7 @@ use crate::{decoding, machine, number, prompt_text, sampling};
 pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
     let folder = open_model::checkpoint(&args.model)?;
     let seed = global.seed.unwrap_or_else(sampling::new_seed);
-    let settings = sampling::resolve(&folder, &args.sampling, Some(seed))?;
+    let mut settings = sampling::resolve(&folder, &args.sampling, Some(seed))?;
     if args.load.is_some() && args.system.is_some() {
         return Err(usage(anyhow::anyhow!(
             "--load brings its own system prompt: give either --load or --system"
@@ -41,6 +41,15 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
         );
     }
 
+    let tables = tables(args, &opened, terminal)?;
+    if tables.is_none() && opened.tokenizer.has_lookups() {
+        terminal.warn(
+            "this model looks things up in tables: without --tables FILE it speaks of nothing in particular",
+        );
+        let calls = opened.tokenizer.call_tokens();
+        settings.logit_bias.extend(calls.into_iter().map(|token| (token, FORBIDDEN)));
+    }
+
     let packed = decoding::pack(&mut opened.model, args.decoding.weights);
     let interrupt = Interrupt::install_for_replies()?;
     let clock = machine::clock();
@@ -52,7 +61,7 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
     let policy = sampling::policy(&args.sampling, ContextPolicy::Slide);
     // A bias on a token that there is not, for one, is the user's word.
     let session = ChatSession::new(generator, conversation, settings, policy).map_err(usage)?;
-    let repl = Repl {
+    let mut repl = Repl {
         session: session.with_stop_tokens(&stop_tokens),
         terminal,
         interrupt: &interrupt,
@@ -60,23 +69,44 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
         file: args.load.clone(),
         json: args.json,
         stats: args.stats,
+        tables,
     };
     let seed = format!("seed {seed}");
     if args.prompt.is_some() || !terminal.stdin {
         terminal.detail(&seed);
     }
+    repl.begin_anew();
 
     match args.prompt.as_deref() {
         Some("-") => repl.once(&prompt_text::read()?),
         Some(text) => repl.once(prompt_text::without_mark(text)),
         None if terminal.stdin => {
             terminal.say(format_args!("{BOLD}{}, {seed}{PLAIN}", repl.about));
+            if let Some(tables) = &repl.tables {
+                terminal.say(tables.about());
+            }
             terminal.say("Type a message; /help lists commands, Ctrl-D leaves.");
             let history = if args.no_history { None } else { history_path() };
             repl.run(Source::editor(history, terminal)?)
         }
         None => repl.run(Source::stdin()),
     }
+}
+
+/// A bias that forbids a token.
+const FORBIDDEN: f32 = -1e9;
+
+/// The tables that the model may ask, with what an earlier conversation looked up.
+fn tables(args: &ChatArgs, opened: &OpenModel, terminal: Terminal) -> anyhow::Result<Option<Tables>> {
+    let Some(path) = &args.tables else { return Ok(None) };
+    if !opened.tokenizer.has_lookups() {
+        return Err(usage(anyhow::anyhow!(
+            "{} has not learned to look things up; leave --tables out, or train on dialogues with lookups \
+             (`reformer data ground` makes some)",
+            opened.folder.display()
+        )));
+    }
+    Tables::open(path, args.bookings.as_deref(), terminal).map(Some)
 }
 
 fn about(opened: &OpenModel) -> String {

@@ -1,7 +1,9 @@
 //! `reformer data`: look at dialogue corpora, convert them, and cut them into parts.
 
 mod describe;
+mod ground;
 mod split;
+mod tables;
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -42,6 +44,8 @@ pub(crate) fn run(command: &DataCommand, global: &Global, terminal: Terminal) ->
                 describe::run(input, &reading, *json)?;
             }
         }
+        DataCommand::Tables(args) => tables::run(args, terminal)?,
+        DataCommand::Ground(args) => ground::run(args, terminal)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -73,6 +77,9 @@ fn things(reading: &Reading) -> &'static str {
 }
 
 fn convert(dialogues: &[Dialogue], output: Option<&Path>, to: CorpusFormat) -> anyhow::Result<()> {
+    // Turns have no place for lookups, messages have.
+    let looked_up = dialogues.iter().flat_map(|d| &d.turns).any(|turn| !turn.lookups.is_empty());
+    let to = if looked_up && to == CorpusFormat::Jsonl { CorpusFormat::Messages } else { to };
     if let Some(path) = output {
         return Ok(write_dialogues(path, dialogues, to)?);
     }

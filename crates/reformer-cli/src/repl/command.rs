@@ -25,6 +25,10 @@ pub(crate) enum Command {
     Save { file: Option<String>, replace: bool },
     /// Read a conversation.
     Load(String),
+    /// What the model has looked up.
+    Lookups,
+    /// What is booked.
+    Bookings,
     /// Speed and context.
     Stats,
     /// Leave.
@@ -43,7 +47,7 @@ pub(crate) enum Show {
 }
 
 /// Name, argument, meaning.
-pub(crate) const TABLE: [(&str, &str, &str); 12] = [
+pub(crate) const TABLE: [(&str, &str, &str); 14] = [
     ("/help", "", "this list"),
     ("/new", "", "start over, under the same system prompt"),
     ("/system", "[TEXT]", "show, or change and start over; `none` drops it"),
@@ -54,6 +58,8 @@ pub(crate) const TABLE: [(&str, &str, &str); 12] = [
     ("/undo", "", "take the last message and its reply back"),
     ("/save", "[FILE]", "write the conversation as JSON; /save! replaces a file"),
     ("/load", "FILE", "read a conversation that /save or another tool wrote"),
+    ("/lookups", "", "what the model has looked up in the tables"),
+    ("/book", "", "what is booked"),
     ("/stats", "", "speed and context used"),
     ("/exit", "", "leave (so does Ctrl-D)"),
 ];
@@ -120,6 +126,8 @@ pub(crate) fn parse(line: &str) -> Result<Command, String> {
         "/save" => Ok(Command::Save { file: some(), replace: false }),
         "/save!" => Ok(Command::Save { file: some(), replace: true }),
         "/load" => file().map(Command::Load),
+        "/lookups" => alone(Command::Lookups),
+        "/book" => alone(Command::Bookings),
         "/stats" => alone(Command::Stats),
         "/exit" => alone(Command::Exit),
         setting if is_setting(setting) => match rest {

@@ -5,6 +5,7 @@
 
 mod command;
 mod compose;
+mod lookups;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -12,9 +13,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
 use reformer::files;
-use reformer::generate::{ChatSession, Conversation, Finish, GenerateError, Reply, Stats};
+use reformer::generate::{ChatSession, Conversation, Finish, GenerateError, Host, Reply, Stats};
 use reformer::text::Role;
 
+pub(crate) use lookups::Tables;
 pub(crate) use source::{Source, history_path};
 
 use crate::exit::{INTERRUPTED, report};
@@ -41,6 +43,8 @@ pub(crate) struct Repl<'a> {
     pub(crate) json: bool,
     /// Print the speed after every reply.
     pub(crate) stats: bool,
+    /// What the model may ask and book.
+    pub(crate) tables: Option<Tables>,
 }
 
 impl Repl<'_> {
@@ -134,6 +138,7 @@ impl Repl<'_> {
             }
             Command::New => {
                 self.session.clear();
+                self.begin_anew();
                 self.terminal.say("A new conversation.");
             }
             Command::System(None) => match self.session.conversation().system() {
@@ -142,6 +147,7 @@ impl Repl<'_> {
             },
             Command::System(Some(text)) => {
                 self.session.set_system(Some(text).filter(|text| text != "none"));
+                self.begin_anew();
                 self.terminal.say("A new conversation under that system prompt.");
             }
             Command::Set(None) | Command::Show(Show::Settings) => {
@@ -157,6 +163,7 @@ impl Repl<'_> {
             Command::Show(Show::Conversation) => self.show_conversation(),
             Command::Undo => {
                 let text = self.session.undo()?;
+                self.follow();
                 self.terminal.say(format_args!("Took back: {text}"));
             }
             Command::Save { file, replace } => self.save(file.as_deref(), replace)?,
@@ -165,9 +172,31 @@ impl Repl<'_> {
                 let conversation = load(&path)?;
                 let turns = conversation.turns().len();
                 self.session.set_conversation(conversation);
+                self.begin_anew();
                 self.terminal.say(format_args!("Loaded {turns} turns from {}.", path.display()));
                 self.file = Some(path);
             }
+            Command::Lookups => {
+                let lines = Tables::lines(self.session.conversation().turns());
+                if lines.is_empty() {
+                    self.terminal.say("Nothing has been looked up yet.");
+                }
+                for line in lines {
+                    self.terminal.say(line);
+                }
+            }
+            Command::Bookings => match &self.tables {
+                None => self.terminal.say("No tables: `reformer chat MODEL --tables FILE` opens some."),
+                Some(tables) => {
+                    let lines = tables.bookings()?;
+                    if lines.is_empty() {
+                        self.terminal.say("Nothing is booked.");
+                    }
+                    for line in lines {
+                        self.terminal.say(line);
+                    }
+                }
+            },
             Command::Stats => self.show_stats(),
             Command::Say(_) | Command::Edit(_) | Command::Regen | Command::Exit => {}
         }
@@ -192,18 +221,42 @@ impl Repl<'_> {
 
     /// Puts a message to the model and prints the reply.
     pub(crate) fn say(&mut self, text: &str) -> anyhow::Result<()> {
-        self.stream(|session, on_text| session.send(text, on_text))
+        self.stream(|session, tables, on_text| match tables {
+            Some(tables) => session.send_with(text, tables, on_text),
+            None => session.send(text, on_text),
+        })
     }
 
     fn regen(&mut self) -> anyhow::Result<()> {
-        self.stream(|session, on_text| session.regenerate(on_text))
+        self.stream(|session, tables, on_text| match tables {
+            Some(tables) => session.regenerate_with(tables, on_text),
+            None => session.regenerate(on_text),
+        })
+    }
+
+    /// Another conversation: what was booked in the one before stays booked.
+    pub(crate) fn begin_anew(&mut self) {
+        if let Some(tables) = &mut self.tables {
+            tables.begin(self.session.conversation().turns());
+        }
+    }
+
+    fn follow(&mut self) {
+        if let Some(tables) = &mut self.tables {
+            tables.follow(self.session.conversation().turns());
+            tables.settle(self.session.conversation().turns());
+        }
     }
 
     /// The one-shot form: a fault is the program's fault.
     pub(crate) fn once(mut self, text: &str) -> anyhow::Result<ExitCode> {
         let mut stream =
             if self.json { Stream::silent(self.interrupt) } else { Stream::printing(self.interrupt) };
-        let reply = self.session.send(text, &mut |piece| stream.push(piece));
+        let on_text = &mut |piece: &str| stream.push(piece);
+        let reply = match &mut self.tables {
+            Some(tables) => self.session.send_with(text, tables, on_text),
+            None => self.session.send(text, on_text),
+        };
         stream.finish()?;
         self.conclude(&reply?)?;
         Ok(if self.interrupt.raised() { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
@@ -213,6 +266,7 @@ impl Repl<'_> {
         &mut self,
         act: impl FnOnce(
             &mut ChatSession<'_>,
+            Option<&mut Tables>,
             &mut dyn FnMut(&str) -> std::ops::ControlFlow<()>,
         ) -> Result<Reply, GenerateError>,
     ) -> anyhow::Result<()> {
@@ -221,7 +275,7 @@ impl Repl<'_> {
         } else {
             Stream::reply(self.interrupt, self.terminal)
         };
-        let reply = act(&mut self.session, &mut |piece| stream.push(piece));
+        let reply = act(&mut self.session, self.tables.as_mut(), &mut |piece| stream.push(piece));
         stream.finish()?;
         match reply {
             Ok(reply) => self.conclude(&reply)?,
@@ -262,9 +316,10 @@ impl Repl<'_> {
         if let Some(system) = conversation.system() {
             self.terminal.say(format_args!("{BOLD}system{PLAIN} {system}"));
         }
-        for turn in conversation.turns() {
+        let turns = conversation.turns();
+        for (turn, text) in turns.iter().zip(Tables::filled(turns)) {
             let name = if turn.role == Role::User { "you" } else { "model" };
-            self.terminal.say(format_args!("{BOLD}{name}{PLAIN} {}", turn.text));
+            self.terminal.say(format_args!("{BOLD}{name}{PLAIN} {text}"));
         }
         if conversation.turns().is_empty() {
             self.terminal.say("Nothing has been said yet.");

@@ -14,4 +14,5 @@ mod plan;
 mod plot;
 mod refusals;
 mod run_directory;
+mod tables;
 mod train;
