@@ -155,7 +155,7 @@ fn read_folder(folder: &Path) -> Result<BTreeMap<String, (PathBuf, Records)>, Ta
     Ok(files)
 }
 
-fn unpacked(path: &Path) -> Result<Vec<u8>, TablesError> {
+pub(crate) fn unpacked(path: &Path) -> Result<Vec<u8>, TablesError> {
     let bytes = reformer_files::read(path, 1 << 32).map_err(|e| TablesError::io("read", path, e))?;
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return Ok(bytes);

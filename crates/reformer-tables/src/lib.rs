@@ -8,6 +8,7 @@
 //! | keep bookings, one transaction each | [`Bookings`] |
 //! | answer a model's calls and fill its placeholders | [`Talk`] |
 //! | turn an annotated corpus to dialogues with lookups | [`ground`] |
+//! | measure how well a system helps: Inform, Success, BLEU, joint goal accuracy | [`evaluate`] |
 //!
 //! Nothing here knows tensors, models or terminals. A model's text never becomes SQL: names of tables and columns come
 //! from the schema, values are bound.
@@ -17,6 +18,7 @@
 mod bookings;
 mod database;
 mod error;
+pub mod evaluate;
 pub mod ground;
 mod import;
 mod plain;

@@ -3,5 +3,6 @@
 mod asking;
 mod booking;
 mod grounding;
+mod scoring;
 mod talking;
 mod town;
