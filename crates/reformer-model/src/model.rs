@@ -20,7 +20,7 @@ use reformer_reversible::Streams;
 use reformer_tensor::{Cpu, Matrix};
 
 use crate::batch::{Batch, LossReport, Pass, check_tokens};
-use crate::config::Config;
+use crate::config::{Config, Fields};
 use crate::embeddings::Embeddings;
 use crate::error::{NonFinite, Result};
 use crate::hf;
@@ -57,6 +57,16 @@ impl Model {
     pub fn load(dir: &Path) -> Result<Self> {
         let (config, parameters) = hf::load(dir)?;
         Ok(Self::from_parts(config, parameters))
+    }
+
+    /// Hashes in another number of rounds from now on, at least 1; the rotations are those of a model that was made
+    /// with it.
+    pub fn set_num_hashes(&mut self, rounds: usize) -> Result<()> {
+        if rounds != self.config.num_hashes {
+            self.config = Config::check(Fields { num_hashes: rounds, ..(*self.config).clone() })?;
+            self.rotations = draw_rotations(&self.config, rounds);
+        }
+        Ok(())
     }
 
     /// Writes `config.json` and `model.safetensors` into a directory, made if it is not there.

@@ -272,6 +272,13 @@ fn lsh_evaluated_as_full_attention_differs_and_more_rounds_come_nearer() {
     };
     let (one, sixteen) = (apart(1), apart(16));
     assert!(one > 2.0 * sixteen && sixteen > 0.0, "1 round {one}, 16 rounds {sixteen}");
+    // A model that hashes so from now on, for decoding as for passes, says the same.
+    let mut changed = model.clone();
+    changed.set_num_hashes(16).unwrap();
+    assert_eq!(changed.token_losses(&cpu, &batch, &Pass::evaluation()).unwrap(), losses(16, None));
+    changed.prefill(&cpu, &mut changed.decode_state(), &[1, 2, 3]).unwrap();
+    assert!(changed.set_num_hashes(0).unwrap_err().to_string().contains("num_hashes"));
+    assert_eq!(changed.config().num_hashes, 16);
 }
 
 #[test]
