@@ -11,6 +11,7 @@ pub(crate) mod generate;
 pub(crate) mod plan;
 pub(crate) mod plot;
 pub(crate) mod tables;
+pub(crate) mod task;
 
 use std::path::PathBuf;
 
@@ -68,7 +69,7 @@ pub(crate) enum When {
 pub(crate) enum Command {
     /// Train a model by a recipe, or the demo with no files at all
     Train(TrainArgs),
-    /// Measure a model on a corpus: loss, perplexity, bits per byte, accuracy
+    /// Measure a model: loss, perplexity and bits per byte on a corpus, or how well it helps in a task's dialogues
     Eval(EvalArgs),
     /// Continue a text
     Generate(generate::GenerateArgs),
@@ -155,11 +156,11 @@ pub(crate) enum AttentionChoice {
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
     /// A run or a checkpoint directory
-    #[arg(value_name = "DIR")]
-    pub(crate) model: PathBuf,
+    #[arg(value_name = "DIR", required_unless_present_any = ["score", "oracle"], conflicts_with_all = ["score", "oracle"])]
+    pub(crate) model: Option<PathBuf>,
     /// The corpus: a file as training reads it, or `demo`: the held-out dialogues of the built-in one
-    #[arg(long, value_name = "FILE")]
-    pub(crate) data: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["dialogues", "score"])]
+    pub(crate) data: Option<PathBuf>,
     /// Attend in LSH layers as trained, or exactly
     #[arg(long, value_name = "KIND", default_value = "lsh")]
     pub(crate) attention: AttentionChoice,
@@ -178,6 +179,8 @@ pub(crate) struct EvalArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) task: task::TaskArgs,
 }
 
 /// Reads a number type; lists those that exist.
@@ -308,6 +311,7 @@ mod tests {
             include_str!("../../../README.md"),
             include_str!("../../../ARCHITECTURE.md"),
             include_str!("../../../CONTRIBUTING.md"),
+            include_str!("../../../docs/evaluation.md"),
         ];
         let mut understood = 0;
         for line in documents.iter().flat_map(|text| text.lines()) {

@@ -35,16 +35,22 @@ struct Line<'a> {
 
 /// Evaluates once for each number of hashes. With several, JSON is one object with a `runs` array, in order.
 pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
+    if args.task.asked() {
+        return super::task::run(args, global, terminal);
+    }
+    let (Some(model), Some(data)) = (&args.model, &args.data) else {
+        return Err(usage(anyhow::anyhow!("a model and --data FILE are needed")));
+    };
     if args.length == Some(0) {
         return Err(usage(anyhow::anyhow!("--length 0 evaluates nothing: give at least 1")));
     }
-    let mut opened = open_model::open(&args.model, global, terminal)?;
+    let mut opened = open_model::open(model, global, terminal)?;
     let packed = decoding::pack(&mut opened.model, args.weights);
     if packed.is_some() {
         // As prompts are read then.
         opened.cpu = opened.cpu.with_precision(Precision::Bf16);
     }
-    let dialogues = corpora::read(&args.data.to_string_lossy(), Part::Valid)?;
+    let dialogues = corpora::read(&data.to_string_lossy(), Part::Valid)?;
     let length = length(&opened, args.length)?;
     let attention = decoding::attention(args.attention);
     let causal = opened.model.config().is_decoder;
@@ -96,7 +102,7 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
         serde_json::json!(Line {
             report,
             model: opened.folder.display().to_string(),
-            data: args.data.display().to_string(),
+            data: data.display().to_string(),
             attention: attends,
             num_hashes: *num_hashes,
             length,
@@ -136,7 +142,7 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
 }
 
 /// What the model's layers attend by: LSH if any does, unless they attend exactly instead.
-fn attends(config: &Config, instead: Option<Kind>) -> &'static str {
+pub(super) fn attends(config: &Config, instead: Option<Kind>) -> &'static str {
     let has = |kind| config.attn_layers.contains(&kind);
     match instead {
         None if has(Kind::Lsh) => "lsh",

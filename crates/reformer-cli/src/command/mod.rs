@@ -11,4 +11,5 @@ pub(crate) mod inspect;
 pub(crate) mod plan;
 pub(crate) mod plot;
 pub(crate) mod recipe;
+pub(crate) mod task;
 pub(crate) mod train;

@@ -8,6 +8,7 @@ mod data;
 mod explain;
 mod fixture;
 mod generate;
+mod helping;
 mod inspect_and_eval;
 mod kill_resume;
 mod plan;

@@ -9,12 +9,12 @@ const SCHEMA: &str = r#"{"tables": [{"name": "hotel",
   "columns": [{"name": "area"}, {"name": "name", "kind": "name"}, {"name": "phone", "ask": false}],
   "shown": ["area"], "details": [{"name": "day", "required": true}], "booking": {"slot": ["day"], "capacity": 3}}]}"#;
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// Tables, dialogues with states, and dialogues grounded in the tables.
-fn grounded(folder: &Path) -> (PathBuf, PathBuf, String) {
+pub(crate) fn grounded(folder: &Path) -> (PathBuf, PathBuf, String) {
     let files = folder.join("files");
     fs::create_dir(&files).unwrap();
     fs::write(files.join("hotel.csv"), "name,area,phone\nStar,north,0123456789\nMoon,south,0123456780\n")
@@ -43,7 +43,7 @@ fn grounded(folder: &Path) -> (PathBuf, PathBuf, String) {
 }
 
 /// A model that a few steps on the grounded dialogues have taught their form.
-fn trained(folder: &Path) -> PathBuf {
+pub(crate) fn trained(folder: &Path) -> PathBuf {
     let recipe = RECIPE
         .replace("kind = \"bytes\"", "kind = \"bpe\"\nvocab_size = 300")
         .replace("steps = 12", "steps = 400")
