@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use reformer::tensor::Precision;
+use reformer::tensor::simd::{Level, LevelError};
 
 /// Train, chat with and look into Reformers: Transformers for very long sequences.
 #[derive(Debug, Parser)]
@@ -45,12 +46,29 @@ pub(crate) struct Global {
     /// Threads to compute with [default: as many as there are cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
+    /// Vector instructions (auto, portable, avx2, avx512); chosen ones give the same bits on any processor that has
+    /// them, a little slower
+    #[arg(long, global = true, value_name = "LEVEL", value_parser = simd_level, default_value = "auto", hide_default_value = true)]
+    pub(crate) simd: Simd,
     /// Seed of everything random [default: the recipe's; 0 for generate; a new one for each chat]
     #[arg(long, global = true, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// When to use colour; NO_COLOR switches it off too
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: When,
+}
+
+/// Vector instructions: what the processor has, or a chosen set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Simd {
+    /// The best that there is, and product libraries that find it themselves.
+    Auto,
+    /// Just these, in our own kernels.
+    Level(Level),
+}
+
+fn simd_level(name: &str) -> Result<Simd, LevelError> {
+    if name == "auto" { Ok(Simd::Auto) } else { name.parse().map(Simd::Level) }
 }
 
 /// When to colour.

@@ -5,12 +5,21 @@ use std::time::Instant;
 use anyhow::Context;
 use reformer::tensor::Cpu;
 
-use crate::args::Global;
+use crate::args::{Global, Simd};
+use crate::exit::usage;
 
 /// The threads to compute with.
 pub(crate) fn threads(global: &Global) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     global.threads.map_or_else(cores, usize::from)
+}
+
+/// Settles the vector instructions, before anything is computed.
+pub(crate) fn choose_instructions(global: &Global) -> anyhow::Result<()> {
+    match global.simd {
+        Simd::Auto => Ok(()),
+        Simd::Level(level) => level.choose().context("--simd").map_err(usage),
+    }
 }
 
 /// Threads and workspace.

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     let global = &cli.global;
+    machine::choose_instructions(global)?;
     let terminal = Terminal::resolve(global);
     match &cli.command {
         Command::Train(args) => command::train::run(args, global, terminal),

@@ -27,6 +27,11 @@ pub(crate) fn bytes(n: usize) -> String {
     if unit == "B" { format!("{n} B") } else { format!("{size:.1} {unit}") }
 }
 
+/// `1 thread`, `2 threads`.
+pub(crate) fn threads(n: usize) -> String {
+    if n == 1 { "1 thread".to_owned() } else { format!("{} threads", count(n)) }
+}
+
 /// Seconds as the trainer's log has them.
 pub(crate) fn span(seconds: f64) -> String {
     reformer::train::Span(seconds).to_string()

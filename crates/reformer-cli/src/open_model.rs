@@ -71,10 +71,10 @@ pub(crate) fn open(dir: &Path, global: &Global, terminal: Terminal) -> anyhow::R
         Tokenizer::load(&folder).with_context(|| format!("cannot open the model in {}", folder.display()))?;
     let cpu = machine::cpu(global)?;
     terminal.detail(format_args!(
-        "{}: {} parameters, {} threads, opened in {}",
+        "{}: {} parameters, {}, opened in {}",
         folder.display(),
         number::count(model.parameters().count()),
-        cpu.threads.count(),
+        number::threads(cpu.threads.count()),
         number::span(started.elapsed().as_secs_f64()),
     ));
     Ok(OpenModel { folder, cpu, model, tokenizer })

@@ -64,12 +64,13 @@ impl<'a> Progress<'a> {
                     String::new()
                 };
                 self.say(format_args!(
-                    "{} parameters; {} dialogues, {} tokens; {} steps of {} tokens on {threads} threads{from}",
+                    "{} parameters; {} dialogues, {} tokens; {} steps of {} tokens on {}{from}",
                     number::count(*parameters),
                     number::count(*dialogues),
                     number::count(*epoch_tokens),
                     number::count(*steps as usize),
                     number::count(*tokens_per_step),
+                    number::threads(*threads),
                 ));
             }
             Event::Step { step, steps, loss, learning_rate, tokens_per_second, .. } => {

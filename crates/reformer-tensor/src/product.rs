@@ -19,7 +19,7 @@
 use core::ops::Range;
 
 use crate::form::{Form, Write};
-use crate::simd::dispatch;
+use crate::simd::{Level, dispatch};
 use crate::tile::{BlockProduct, Dots, Operand};
 use crate::{Cpu, Precision, View, ViewMut, bf16};
 
@@ -71,6 +71,8 @@ fn choose(form: Form, m: usize, n: usize, k: usize) -> Engine {
         Form::RightTransposed => Engine::Tile,
         // One row against a matrix, or a block that the first caches hold.
         _ if m <= 2 || m * n * k <= SMALL => Engine::Tile,
+        // The libraries take the best instructions that they find, not those that were chosen.
+        _ if Level::is_chosen() => Engine::Tile,
         Form::LeftTransposed => Engine::Gemm,
         Form::Plain if n >= 1024 => Engine::Gemm,
         Form::Plain => Engine::Faer,

@@ -184,7 +184,7 @@ impl Plan<'_> {
             number::span(self.seconds()),
             count((budget.tokens_per_step as f64 / self.seconds()) as usize),
             self.rate / 1e9,
-            if self.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", self.threads) },
+            number::threads(self.threads),
         )?;
         self.memory(&mut out)?;
         self.advice(&mut out)

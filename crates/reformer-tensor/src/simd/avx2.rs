@@ -3,6 +3,7 @@
 #[allow(clippy::wildcard_imports, reason = "an instruction set is imported as a whole")]
 use core::arch::x86_64::*;
 
+use super::level::has_avx2;
 use super::{Kernel, Level, Simd};
 
 /// Proof that this machine has AVX2 and FMA.
@@ -12,7 +13,7 @@ pub struct Avx2(());
 impl Avx2 {
     /// The proof, if the processor has the instructions.
     pub fn new() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+        has_avx2().then_some(Self(()))
     }
 }
 

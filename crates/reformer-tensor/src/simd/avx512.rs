@@ -3,6 +3,7 @@
 #[allow(clippy::wildcard_imports, reason = "an instruction set is imported as a whole")]
 use core::arch::x86_64::*;
 
+use super::level::has_avx512;
 use super::{Kernel, Level, Simd};
 
 /// Proof that this machine has AVX-512 (F, BW, DQ, VL), AVX2 and FMA.
@@ -12,12 +13,7 @@ pub struct Avx512(());
 impl Avx512 {
     /// The proof, if the processor has the instructions.
     pub fn new() -> Option<Self> {
-        let has = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl")
-            && super::Avx2::new().is_some();
-        has.then_some(Self(()))
+        has_avx512().then_some(Self(()))
     }
 }
 

@@ -2,11 +2,11 @@
 //!
 //! A kernel is written once, over [`Simd`]: a vector of `LANES` floats and some thirty operations on it. It exists in
 //! three versions: AVX-512 (16 lanes, 32 registers, masks), AVX2 with FMA (8 lanes, 16 registers), and portable arrays
-//! that the compiler turns into whatever the target has. [`Level::detect`] asks the processor once; [`dispatch`] is the
-//! one place where the version is chosen:
+//! that the compiler turns into whatever the target has. [`Level::in_use`] is the best that the processor has, unless a
+//! lower one was chosen; [`dispatch`] is the one place where the version is taken:
 //!
 //! ```text
-//! dispatch(kernel) = match Level::detect() {
+//! dispatch(kernel) = match Level::in_use() {
 //!     Avx512 → enter_avx512(kernel),   Avx2 → enter_avx2(kernel),   _ → kernel.run(Portable)
 //! }
 //! ```
@@ -22,72 +22,19 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod kernel;
+mod level;
 pub mod math;
 mod portable;
 pub mod row;
 pub mod rows;
 
-use std::sync::OnceLock;
-
+pub use level::{Level, LevelError};
 pub use portable::Portable;
 
 #[cfg(target_arch = "x86_64")]
 pub use {avx2::Avx2, avx512::Avx512};
 
 pub(crate) use kernel::kernel;
-
-/// Which vector instructions are in use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    /// What the compiler makes of small arrays.
-    Portable,
-    /// 8 lanes, fused multiply-add.
-    Avx2,
-    /// 16 lanes, masks.
-    Avx512,
-}
-
-impl Level {
-    /// The best level that this machine has; the processor is asked once.
-    #[inline]
-    pub fn detect() -> Self {
-        static DETECTED: OnceLock<Level> = OnceLock::new();
-        *DETECTED.get_or_init(Self::ask)
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    fn ask() -> Self {
-        if Avx512::new().is_some() {
-            Self::Avx512
-        } else if Avx2::new().is_some() {
-            Self::Avx2
-        } else {
-            Self::Portable
-        }
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn ask() -> Self {
-        Self::Portable
-    }
-
-    /// Every level that this machine has, the best one last.
-    pub fn available() -> Vec<Self> {
-        [Self::Portable, Self::Avx2, Self::Avx512]
-            .into_iter()
-            .filter(|&level| level <= Self::detect())
-            .collect()
-    }
-
-    /// A name for logs.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Portable => "portable",
-            Self::Avx2 => "AVX2+FMA",
-            Self::Avx512 => "AVX-512",
-        }
-    }
-}
 
 mod sealed {
     /// What only this crate's vectors are.
@@ -286,18 +233,18 @@ pub trait Kernel {
     fn run<S: Simd>(self, s: S) -> Self::Output;
 }
 
-/// Runs a kernel with the best instructions that this machine has.
+/// Runs a kernel with the instructions in use.
 #[inline]
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     #[cfg(test)]
     if let Some(level) = forced::level() {
         return dispatch_at(level, kernel);
     }
-    match Level::detect() {
-        // SAFETY: the level was detected.
+    match Level::in_use() {
+        // SAFETY: no level above the detected one is in use.
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => unsafe { avx512::enter(kernel) },
-        // SAFETY: the level was detected.
+        // SAFETY: no level above the detected one is in use.
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => unsafe { avx2::enter(kernel) },
         _ => kernel.run(Portable),

@@ -48,7 +48,7 @@ impl<'a, 'l> Session<'a, 'l> {
         let TrainOptions { recipe, out, threads, resume, memory, .. } = options;
         let past = from.as_deref().map(checkpoint::read_state).transpose()?;
         let mut warnings = Vec::new();
-        let mut prepared = prepare(recipe, threads, memory, from.as_deref())?;
+        let mut prepared = prepare(recipe, threads, memory, from.as_deref(), around.stop)?;
         let recipe = prepared.recipe.clone();
         if let Some(past) = &past {
             warnings.extend(changes(&past.recipe, &recipe)?.into_iter().map(|key| {
@@ -61,7 +61,7 @@ impl<'a, 'l> Session<'a, 'l> {
             seconds: past.as_ref().map_or(0.0, |past| past.seconds),
             recipe: recipe.to_toml(),
             corpora: Some(prepared.fingerprints()),
-            simd: Some(Level::detect().name().to_owned()),
+            simd: Some(Level::description()),
         };
         let own = checkpoints.newest().is_some() && from.is_some();
         if let Some(path) = &from {
@@ -297,8 +297,8 @@ fn differences(past: &TrainingState, now: &TrainingState) -> Vec<String> {
         && was != is
     {
         told.push(format!(
-            "the checkpoint was computed with {was} instructions, this processor's are {is}: the run continues, but not \
-             bit for bit"
+            "the checkpoint was computed with other vector instructions ({was} then, {is} now): the run continues, but \
+             not bit for bit"
         ));
     }
     told

@@ -13,7 +13,7 @@ use crate::args::Global;
 use crate::args::bench::Timing;
 use crate::process::{self, Ticks};
 use crate::terminal::Terminal;
-use crate::{json as print, machine};
+use crate::{json as print, machine, number};
 
 const MB: f64 = (1 << 20) as f64;
 
@@ -70,7 +70,7 @@ struct Common {
     runs: usize,
     gflops: Option<f64>,
     threads: usize,
-    simd: &'static str,
+    simd: String,
     peak_rss_mb: Option<f64>,
     start_rss_mb: Option<f64>,
     growth_mb: Option<f64>,
@@ -148,7 +148,7 @@ impl<'a> Bench<'a> {
             runs: measured.times.runs(),
             gflops: result.flops.map(|flops| (rate(flops) * 100.0).round() / 100.0),
             threads: self.cpu.threads.count(),
-            simd: simd::Level::detect().name(),
+            simd: simd::Level::description(),
             peak_rss_mb: measured.peak.map(mb),
             start_rss_mb: measured.start.map(mb),
             growth_mb: measured.growth.map(mb),
@@ -182,9 +182,8 @@ impl<'a> Bench<'a> {
     /// A line above the table that says what its rows have in common.
     pub(super) fn title(&mut self, words: &str) -> anyhow::Result<()> {
         if !self.timing.json {
-            let (threads, simd) = (self.cpu.threads.count(), simd::Level::detect().name());
-            let s = if threads == 1 { "" } else { "s" };
-            writeln!(crate::terminal::stdout(), "{words}; {threads} thread{s}, {simd}")?;
+            let threads = number::threads(self.cpu.threads.count());
+            writeln!(crate::terminal::stdout(), "{words}; {threads}, {}", simd::Level::description())?;
         }
         Ok(())
     }
