@@ -326,7 +326,8 @@ pub fn read_state(checkpoint: &Path) -> Result<TrainingState, TrainError> {
 pub fn read_moments(checkpoint: &Path, optimizer: &mut Optimizer) -> Result<(), TrainError> {
     let path = checkpoint.join(MOMENTS);
     let bad = |problem: String| TrainError::State { path: path.clone(), problem };
-    let bytes = fs::read(&path).map_err(|error| bad(format!("cannot be read: {error}")))?;
+    let bytes =
+        reformer_files::read(&path, u64::MAX).map_err(|error| bad(format!("cannot be read: {error}")))?;
     let file =
         SafeTensors::deserialize(&bytes).map_err(|error| bad(format!("is no safetensors file: {error}")))?;
     for (name, values) in optimizer.state() {

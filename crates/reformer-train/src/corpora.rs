@@ -50,8 +50,8 @@ impl Corpora {
         Ok(Self { train, valid })
     }
 
-    /// The recipe's tokenizer; a BPE one learns from the training dialogues.
-    pub fn tokenizer(&self, recipe: &Recipe) -> Result<Tokenizer, TrainError> {
+    /// The recipe's tokenizer; a BPE one learns from the training dialogues, and gives up soon after `stop` is raised.
+    pub fn tokenizer(&self, recipe: &Recipe, stop: &AtomicBool) -> Result<Tokenizer, TrainError> {
         if let Some(path) = &recipe.tokenizer.path {
             return Ok(Tokenizer::load(folder_of(Path::new(path)))?);
         }
@@ -62,10 +62,9 @@ impl Corpora {
                 let specials = compact::specials(&self.train);
                 if specials.is_empty() {
                     let turns = self.train.iter().flat_map(|dialogue| &dialogue.turns);
-                    Tokenizer::train_bpe(turns.map(|turn| turn.text.as_str()), size)?
+                    Tokenizer::train_bpe_until(turns.map(|turn| turn.text.as_str()), &[], size, stop)?
                 } else {
-                    let never = AtomicBool::new(false);
-                    Tokenizer::train_bpe_until(compact::texts(&self.train), &specials, size, &never)?
+                    Tokenizer::train_bpe_until(compact::texts(&self.train), &specials, size, stop)?
                 }
             }
         };

@@ -18,6 +18,8 @@ mod session;
 
 use std::path::{Path, PathBuf};
 
+use reformer_text::TextError;
+
 use crate::checkpoint::{self, Checkpoints};
 use crate::error::TrainError;
 use crate::recipe::Recipe;
@@ -40,7 +42,11 @@ pub fn train(options: TrainOptions, around: Surroundings<'_>) -> Result<Outcome,
         return Ok(complete);
     }
     let overwrite = options.resume == Resume::Overwrite;
-    let outcome = Session::begin(options, &checkpoints, &mut lock, from, around).and_then(Session::go);
+    let outcome = match Session::begin(options, &checkpoints, &mut lock, from, around) {
+        // Nothing was begun, so nothing is lost: the newest checkpoint, if there is one, is where it was.
+        Err(TrainError::Text(TextError::Stopped)) => interrupted(&checkpoints),
+        begun => begun.and_then(Session::go),
+    };
     let nothing_saved = match &outcome {
         Ok(outcome) => matches!(outcome, Outcome::Interrupted { checkpoint: None, .. }),
         Err(_) => true,
@@ -50,6 +56,13 @@ pub fn train(options: TrainOptions, around: Surroundings<'_>) -> Result<Outcome,
     }
     // Whatever ended the run early, the message names what is left to continue from.
     outcome.map_err(|error| error.with_kept(checkpoints.newest()))
+}
+
+/// What a wish to stop before the first step leaves.
+fn interrupted(checkpoints: &Checkpoints) -> Result<Outcome, TrainError> {
+    let checkpoint = checkpoints.newest();
+    let state = checkpoint.as_deref().map(checkpoint::read_state).transpose()?;
+    Ok(Outcome::Interrupted { checkpoint, step: state.map_or(0, |state| state.step) })
 }
 
 /// The checkpoint to begin at, if any. Changes nothing.

@@ -57,6 +57,30 @@ fn a_terminal_that_goes_away_saves_the_run() {
 }
 
 #[test]
+#[cfg(unix)]
+fn ctrl_c_while_a_tokenizer_is_learned_ends_the_program_and_leaves_nothing() {
+    use std::io::BufRead;
+
+    let folder = folder();
+    let book = [("corpus.jsonl", "book.txt"), ("kind = \"bytes\"", "kind = \"bpe\"\nvocab_size = 60000")];
+    let (recipe, out) = (recipe(folder.path(), &book), folder.path().join("run"));
+    // Words that share few pairs: many merges, each over a long list.
+    let words = (0..400_000_u32).map(|n| format!("{:x} ", n.wrapping_mul(2_654_435_761)));
+    fs::write(folder.path().join("book.txt"), words.collect::<String>()).unwrap();
+    let mut child = start(&recipe, &out);
+    let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains("training into"), "{line}");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut said, &mut rest).unwrap();
+    assert!(rest.contains("interrupted before the first step"), "{rest}");
+    assert!(!out.join("checkpoints").exists() && !out.join("metrics.jsonl").exists());
+}
+
+#[test]
 fn a_run_resumes_from_another_directory_though_its_corpus_was_named_relative() {
     let folder = folder();
     let recipe = recipe(folder.path(), &[]);
@@ -127,4 +151,28 @@ fn absurd_recipes_are_refused_at_once() {
             }
         }
     }
+}
+
+#[test]
+fn a_resume_with_other_vector_instructions_warns_and_with_the_same_does_not() {
+    let folder = folder();
+    let (recipe, out) = (recipe(folder.path(), &[]), folder.path().join("run"));
+    let run_to = |steps: &str, simd: &str, how: &[&str]| {
+        let steps = format!("steps={steps}");
+        let mut command = reformer();
+        command.arg("train").arg(&recipe).args(["--set", &steps, "--simd", simd]).args(how);
+        command.arg("--out").arg(&out).output().unwrap()
+    };
+    assert_done(&run_to("4", "portable", &[]));
+    let same = run_to("8", "portable", &["--resume"]);
+    assert_done(&same);
+    assert!(!stderr(&same).contains("vector instructions"), "{}", stderr(&same));
+    let other = run_to("12", "auto", &["--resume"]);
+    assert_done(&other);
+    let words = stderr(&other);
+    assert!(words.contains("other vector instructions (portable, own products then"), "{words}");
+
+    let unknown = run_to("12", "neon", &["--resume"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("expected portable, avx2 or avx512"), "{}", stderr(&unknown));
 }

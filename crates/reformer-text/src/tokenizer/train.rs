@@ -7,6 +7,8 @@
 //! that every dialogue needs, then the caller's (a placeholder such as `{hotel.name}` is one token).
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use tokenizers::decoders::byte_level::ByteLevel;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -65,11 +67,7 @@ pub(super) fn byte_level_bpe<S: AsRef<str> + Sync>(
     let split = |piece: &str| if asked() { Err("stopped".into()) } else { split(&words, piece) };
     let all = texts.iter().flat_map(|text| pieces(text.as_ref()));
     trainer.feed(all, split).map_err(failed_unless_stopped)?;
-    let mut model = BPE::default();
-    trainer.train(&mut model).map_err(failed("be trained"))?;
-    if asked() {
-        return Err(TextError::Stopped);
-    }
+    let model = merge(trainer, stop).ok_or(TextError::Stopped)?.map_err(failed("be trained"))?;
     let mut tokenizer = TokenizerBuilder::<
         BPE,
         NormalizerWrapper,
@@ -86,6 +84,30 @@ pub(super) fn byte_level_bpe<S: AsRef<str> + Sync>(
     .map_err(failed("be set up"))?;
     tokenizer.add_special_tokens(specials).map_err(failed("be set up"))?;
     tokenizer.to_string(true).map_err(failed("be written"))
+}
+
+/// Merges until the vocabulary is full; nothing if `stop` was raised meanwhile.
+///
+/// The library's loop looks at no flag and takes minutes for a large vocabulary, so it has a thread of its own, which
+/// is left to itself, and whose result nobody waits for, when the caller wants to stop.
+fn merge(trainer: BpeTrainer, stop: &AtomicBool) -> Option<Result<BPE, tokenizers::Error>> {
+    let (send, merged) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut model = BPE::default();
+        let result = trainer.train(&mut model).map(|_| model);
+        // Nobody listens any more if the caller has stopped.
+        let _ = send.send(result);
+    });
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        match merged.recv_timeout(Duration::from_millis(20)) {
+            Ok(result) => return Some(result),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Some(Err("the merging thread ended early".into())),
+        }
+    }
 }
 
 /// Words by the expression, bytes by the alphabet; no space is put before a text.

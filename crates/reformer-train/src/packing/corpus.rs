@@ -1,8 +1,9 @@
 //! A corpus as one array of tokens, with a loss weight beside each and the dialogues' starts.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use reformer_text::{Dialogue, Form, Part, Role, Tokenizer};
+use reformer_text::{Dialogue, Form, Part, Role, TextError, Tokenizer};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -84,10 +85,25 @@ impl Corpus {
         weighting: Weighting,
         name: &str,
     ) -> Result<Self, TrainError> {
+        Self::encode_until(tokenizer, dialogues, form, weighting, name, &AtomicBool::new(false))
+    }
+
+    /// The same, given up between two dialogues once `stop` is raised.
+    pub fn encode_until(
+        tokenizer: &Tokenizer,
+        dialogues: &[Dialogue],
+        form: Form,
+        weighting: Weighting,
+        name: &str,
+        stop: &AtomicBool,
+    ) -> Result<Self, TrainError> {
         let unknown = tokenizer.unknown_token();
         let mut corpus =
             Self { tokens: Vec::new(), weights: Vec::new(), starts: vec![0], bytes: vec![0], unknown };
         for dialogue in dialogues {
+            if stop.load(Ordering::Relaxed) {
+                return Err(TextError::Stopped.into());
+            }
             let encoded = tokenizer.encode_dialogue(dialogue, form)?;
             if encoded.ids.is_empty() {
                 continue;

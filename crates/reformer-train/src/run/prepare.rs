@@ -1,6 +1,7 @@
 //! What is ready before the first step: corpora, tokenizer, model, packer; every reason not to begin comes up here.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use reformer_model::Model;
 use reformer_tensor::Cpu;
@@ -33,12 +34,14 @@ impl Prepared {
 }
 
 /// Reads the corpora and builds, or loads from a checkpoint, tokenizer and model. `memory` is what the machine has in
-/// bytes, if that is known: a step that needs more is refused by the formula, before anything is read.
+/// bytes, if that is known: a step that needs more is refused by the formula, before anything is read. Gives up soon after
+/// `stop` is raised.
 pub(crate) fn prepare(
     mut recipe: Recipe,
     threads: usize,
     memory: Option<usize>,
     from: Option<&Path>,
+    stop: &AtomicBool,
 ) -> Result<Prepared, TrainError> {
     check_memory(&recipe, &planned_config(&recipe)?, memory)?;
     let cpu = Cpu::new(threads)
@@ -50,13 +53,13 @@ pub(crate) fn prepare(
     }
     let tokenizer = match from {
         Some(path) => Tokenizer::load(path)?,
-        None => corpora.tokenizer(&recipe)?,
+        None => corpora.tokenizer(&recipe, stop)?,
     };
     let form = recipe.packing.form;
-    let corpus =
-        Corpus::encode(&tokenizer, &corpora.train, form, Weighting::of(&recipe.packing), "training")?;
+    let weighting = Weighting::of(&recipe.packing);
+    let corpus = Corpus::encode_until(&tokenizer, &corpora.train, form, weighting, "training", stop)?;
     // The same tokens at every evaluation: `best` compares their losses.
-    let valid = Corpus::encode(&tokenizer, &corpora.valid, form, Weighting::ALL, "validation")?
+    let valid = Corpus::encode_until(&tokenizer, &corpora.valid, form, Weighting::ALL, "validation", stop)?
         .beginning(recipe.eval_tokens, &tokenizer);
     drop(corpora);
     let (end, pad) = (tokenizer.end_token(), tokenizer.pad_token());
