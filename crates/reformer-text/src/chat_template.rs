@@ -5,9 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::mpsc;
+use std::time::Duration;
 
+use minijinja::filters::tojson;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
+use minijinja::value::{Kwargs, Serde};
 use minijinja::{Environment, Error, ErrorKind, State, Value, context};
 
 use crate::{TextError, Turn};
@@ -39,6 +42,13 @@ impl Message {
         Self { role, content }
     }
 }
+
+/// How long rendering may take. Fuel does not see everything: a list joined to itself forty times costs forty
+/// instructions and then takes forever to count.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Spaces of `tojson`'s indentation at most: it writes them before it asks whether the fuel pays for them.
+const INDENT: usize = 16;
 
 /// A compiled chat template.
 #[derive(Clone)]
@@ -81,6 +91,7 @@ impl ChatTemplate {
         environment.add_function("raise_exception", |reason: String| -> Result<String, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, reason))
         });
+        environment.add_filter("tojson", json);
         environment.add_template_owned("chat_template", source.clone()).map_err(fault)?;
         Ok(Self { source, tokens: BTreeMap::new(), environment })
     }
@@ -109,17 +120,33 @@ impl ChatTemplate {
         messages: &[Message],
         add_generation_prompt: bool,
     ) -> Result<String, TextError> {
+        self.render_within(PATIENCE, messages, add_generation_prompt)
+    }
+
+    fn render_within(
+        &self,
+        patience: Duration,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<String, TextError> {
         let mut environment = self.environment.clone();
         environment.set_fuel(Some(fuel(messages)));
-        let template = environment.get_template("chat_template").map_err(fault)?;
         let tokens = Value::from(Serde(&self.tokens));
-        template
-            .render(context! {
-                messages => Value::from(Serde(messages)),
-                add_generation_prompt,
-                ..tokens
-            })
-            .map_err(fault)
+        let variables =
+            context! { messages => Value::from(Serde(messages)), add_generation_prompt, ..tokens };
+        let (send, rendered) = mpsc::channel();
+        // A thread of its own, which nobody waits for once the time is over: rendering cannot be interrupted.
+        std::thread::spawn(move || {
+            let template = environment.get_template("chat_template");
+            // Nobody listens any more if it took too long.
+            let _ = send.send(template.and_then(|template| template.render(variables)));
+        });
+        match rendered.recv_timeout(patience) {
+            Ok(result) => result.map_err(fault),
+            Err(_) => Err(TextError::Template {
+                reason: format!("rendering took more than {patience:?} and was given up"),
+            }),
+        }
     }
 }
 
@@ -138,6 +165,21 @@ fn method(state: &mut State<'_, '_>, value: &Value, name: &str, arguments: &[Val
     }
 }
 
+/// The filter `tojson`, with an indentation that people use.
+fn json(value: &Value, indent: Option<Value>, arguments: Kwargs) -> Result<Value, Error> {
+    let wanted = match &indent {
+        Some(indent) => Some(indent.clone()),
+        None => arguments.get::<Option<Value>>("indent")?,
+    };
+    if wanted.and_then(|indent| usize::try_from(indent).ok()).is_some_and(|spaces| spaces > INDENT) {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            format!("an indentation of more than {INDENT} spaces"),
+        ));
+    }
+    tojson(value, indent, arguments)
+}
+
 /// Whether a format asks for a field with six digits of width.
 fn has_wide_field(format: &str) -> bool {
     format.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() > 5)
@@ -149,4 +191,19 @@ fn fault(error: Error) -> TextError {
         .detail()
         .map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
     TextError::Template { reason: format!("{line}{detail}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_that_never_ends_is_given_up() {
+        let doubled = "{% set ns = namespace(x=['y']) %}{% for i in range(40) %}{% set ns.x = ns.x + ns.x %}{% endfor %}";
+        let template = ChatTemplate::parse(doubled).unwrap();
+        let error = template
+            .render_within(Duration::from_millis(50), &[Message::new("user", "hi".into())], true)
+            .unwrap_err();
+        assert!(error.to_string().contains("50ms and was given up"), "{error}");
+    }
 }
