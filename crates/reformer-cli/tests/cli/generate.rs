@@ -167,6 +167,44 @@ fn log_probabilities_come_with_every_token_when_asked_for() {
 }
 
 #[test]
+fn a_prompt_is_read_from_a_file_as_corpora_are() {
+    let folder = crate::fixture::folder();
+    let story = "Once upon a time in the north";
+    let wide: Vec<u8> =
+        [0xff, 0xfe].into_iter().chain(story.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut packed, format!("{story}\n").as_bytes()).unwrap();
+    let files = [
+        ("story.txt", format!("{story}\n").into_bytes()),
+        ("marked.txt", format!("\u{feff}{story}").into_bytes()),
+        ("story.txt.gz", packed.finish().unwrap()),
+        ("wide.txt", wide),
+    ];
+    let generate = |path: &std::path::Path| {
+        run(&["generate", &tiny(), "-f", path.to_str().unwrap(), "-n", "4", "--temperature", "0"])
+    };
+    let written: Vec<String> = files
+        .into_iter()
+        .map(|(name, bytes)| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            let output = generate(&path);
+            assert_done(&output);
+            stdout(&output)
+        })
+        .collect();
+    assert!(written[0].starts_with(story));
+    assert!(written.iter().all(|text| *text == written[0]), "{written:?}");
+
+    let other = folder.path().join("other.txt");
+    std::fs::write(&other, b"caf\xe9 au lait, s'il vous pla\xeet").unwrap();
+    assert_fails(&generate(&other), 1, &["other.txt", "invalid UTF-8"]);
+    if cfg!(unix) {
+        assert_fails(&generate("/dev/zero".as_ref()), 1, &["/dev/zero", "a device, expected a regular file"]);
+    }
+}
+
+#[test]
 fn a_prompt_cache_is_written_used_and_refused_for_another_model() {
     let folder = crate::fixture::folder();
     let text = folder.path().join("story.txt");

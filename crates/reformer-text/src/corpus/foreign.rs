@@ -35,7 +35,7 @@ const KINDS: [(&[u8], &str, &str); 15] = [
     (b"\x93NUMPY", "a NumPy array", "give a file of text"),
 ];
 
-/// Refuses what cannot be read as a corpus, by its bytes.
+/// Refuses what is no text, by its bytes.
 pub(super) fn refuse(path: &Path, bytes: &[u8]) -> Result<(), TextError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let refused = |what: &str, advice: &str| {
@@ -54,16 +54,26 @@ pub(super) fn refuse(path: &Path, bytes: &[u8]) -> Result<(), TextError> {
             "unpack it, with `tar -xf FILE`, and name the file or the folder to read",
         );
     }
-    let head = bytes.trim_ascii_start();
+    Ok(())
+}
+
+/// Refuses a page of the web, which is a text, but not the one that somebody wanted to learn from.
+pub(super) fn refuse_page(path: &Path, text: &str) -> Result<(), TextError> {
+    let head = text.trim_ascii_start().as_bytes();
     let begins =
         |tag: &str| head.get(..tag.len()).is_some_and(|head| head.eq_ignore_ascii_case(tag.as_bytes()));
-    if begins("<!doctype html") || begins("<html") {
-        return refused(
-            "an HTML page",
-            "if it should be a corpus, the download gave an error page: download it again; else take its text out, with `html2text FILE`",
-        );
+    if !begins("<!doctype html") && !begins("<html") {
+        return Ok(());
     }
-    Ok(())
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Err(TextError::Foreign {
+        path: path.to_owned(),
+        what: "an HTML page".to_owned(),
+        advice: format!(
+            "if it should be a corpus, the download gave an error page: download it again; else take its text out, \
+             with `html2text {name}`"
+        ),
+    })
 }
 
 /// Refuses a text with zero bytes, which no text has.

@@ -45,6 +45,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use encoding::utf8;
 pub use messages::parse_messages;
 pub use split::Split;
+pub use unpack::{parse_text, read_text};
 pub use write::{write_dialogues, write_lines};
 
 use self::records::records;
@@ -264,6 +265,7 @@ impl Reading {
             return Err(TextError::Empty { path, expected: "dialogues or text" });
         }
         foreign::refuse_zeros(&path, &decoded.text)?;
+        foreign::refuse_page(&path, &decoded.text)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut notes = Vec::new();
         if decoded.text.trim_start().starts_with(['{', '[']) {

@@ -84,6 +84,17 @@ fn read(path: &Path) -> Result<Vec<u8>, TextError> {
     reformer_files::read(path, LIMIT).map_err(|e| TextError::io("read", path, e))
 }
 
+/// A text file as a text, whatever it is packed and encoded in. Its form is not looked at, but what is no text is
+/// refused by its name.
+pub fn read_text(path: &Path) -> Result<String, TextError> {
+    parse_text(path, read(path)?)
+}
+
+/// The text in `bytes`, packed or not, as if they were the file `name`.
+pub fn parse_text(name: &Path, bytes: Vec<u8>) -> Result<String, TextError> {
+    Ok(unpack(name, bytes)?.decoded.text)
+}
+
 /// Unpacks by the first bytes of the content.
 pub(super) fn unpack(path: &Path, bytes: Vec<u8>) -> Result<Source, TextError> {
     unpack_to(path, bytes, DEPTH)
