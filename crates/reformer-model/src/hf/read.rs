@@ -1,13 +1,14 @@
 //! Reading weights: one file or shards, any of three number types, every misfit named before a number is read.
 
-use std::collections::{BTreeSet, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::weights_file::WeightsFile;
 use super::{INDEX, PICKLE, WEIGHTS, names, text};
 use crate::config::Config;
 use crate::error::{ModelError, Result};
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, TensorSpec, block_specs};
 
 /// A tensor of a file: which file, and its name there.
 type Source = (usize, String);
@@ -51,6 +52,7 @@ fn open(dir: &Path) -> Result<Vec<WeightsFile>> {
 }
 
 fn places(files: &[WeightsFile], config: &Config) -> Result<Places> {
+    refuse_too_few(files, config)?;
     let specs = Parameters::specs(config);
     let mut sources: Vec<Vec<Option<Source>>> = specs.iter().map(|group| vec![None; group.len()]).collect();
     let mut wanted: HashMap<&str, (usize, usize)> = HashMap::new();
@@ -97,6 +99,27 @@ fn places(files: &[WeightsFile], config: &Config) -> Result<Places> {
     match extra.into_iter().next() {
         Some((name, shape)) => Err(ModelError::ExtraTensor { path, name, shape, count }),
         None => Ok(Places { sources, decoder }),
+    }
+}
+
+/// Refuses files that hold fewer tensors than the config has layers by the first one missing, without laying out every
+/// layer: a config of a few bytes can name a great many.
+fn refuse_too_few(files: &[WeightsFile], config: &Config) -> Result<()> {
+    let held: HashSet<String> = files
+        .iter()
+        .flat_map(WeightsFile::tensors)
+        .filter_map(|(written, _)| names::canonical(&written).map(Cow::into_owned))
+        .collect();
+    if held.len() >= config.layers() {
+        return Ok(());
+    }
+    let mut blocks = (0..config.layers()).flat_map(|layer| block_specs(config, layer));
+    match blocks.find(|spec| !held.contains(&spec.name)) {
+        Some(TensorSpec { name, shape: expected, .. }) => {
+            let path = files.first().map_or_else(PathBuf::new, |file| file.path().to_owned());
+            Err(ModelError::MissingTensor { path, name, expected })
+        }
+        None => Ok(()),
     }
 }
 
