@@ -1,4 +1,5 @@
-//! Damaged corpora: mutants of a file of every format, by a fixed seed, for a limited time.
+//! Damaged corpora, conversations and tokenizers: mutants of a file of every format, by a fixed seed, for a limited
+//! time.
 //!
 //! Whatever the bytes, a reader returns dialogues with turns in them or an error that names the file, takes memory in
 //! proportion to the file, and does not panic.
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use reformer_text::{CorpusFormat, parse_dialogues};
+use reformer_text::{CorpusFormat, Tokenizer, demo, parse_dialogues, parse_messages};
 
 /// Mutants of every seed.
 const ROUNDS: usize = 250;
@@ -138,5 +139,70 @@ fn a_damaged_corpus_is_read_or_refused_by_its_name_within_its_memory() {
             });
             assert!(taken.bytes_max < allowed, "{name}: {} bytes for {}", taken.bytes_max, bytes.len());
         }
+    }
+}
+
+#[test]
+fn a_damaged_conversation_is_read_or_refused_within_its_memory() {
+    let started = Instant::now();
+    let mut draws = ChaCha8Rng::from_seed([9; 32]);
+    let line =
+        r#"{"role":"user","content":[{"type":"text","text":"a 🦀"}]},{"role":"assistant","content":null},"#;
+    let seed = format!(r#"{{"messages":[{}{{"role":"developer","content":"b"}}]}}"#, line.repeat(40));
+    for _ in 0..ROUNDS * 4 {
+        if started.elapsed() > TIME {
+            return;
+        }
+        let bytes = mutant(&mut draws, seed.as_bytes(), b"\"tool_calls\":[{}],[[[[");
+        let text = String::from_utf8_lossy(&bytes);
+        let allowed = text.len() as u64 * PER_BYTE;
+        let taken = allocation_counter::measure(|| {
+            if let Err(reason) = parse_messages(&text) {
+                assert!(!reason.is_empty());
+            }
+        });
+        assert!(taken.bytes_max < allowed, "{} bytes for {}", taken.bytes_max, text.len());
+    }
+}
+
+#[test]
+fn a_damaged_tokenizer_is_opened_or_refused_by_its_name_within_its_memory() {
+    let started = Instant::now();
+    let mut draws = ChaCha8Rng::from_seed([11; 32]);
+    let texts: Vec<String> = demo::dialogues(1, 20)
+        .into_iter()
+        .flat_map(|dialogue| dialogue.turns)
+        .map(|turn| turn.text)
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    Tokenizer::train_bpe(&texts, 320).unwrap().save(folder.path()).unwrap();
+    let files: Vec<(std::path::PathBuf, Vec<u8>)> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect();
+    assert!(files.len() >= 2, "tokenizer.json and tokenizer_config.json");
+    for round in 0..ROUNDS * 2 {
+        if started.elapsed() > TIME {
+            return;
+        }
+        let (path, original) = &files[round % files.len()];
+        let bytes = mutant(&mut draws, original, br#""added_tokens":[],"id":4294967295,"type":"Sequence""#);
+        std::fs::write(path, &bytes).unwrap();
+        let taken = allocation_counter::measure(|| match Tokenizer::load(folder.path()) {
+            // What opens must work: encode and decode without a panic.
+            Ok(tokenizer) => {
+                if let Ok(ids) = tokenizer.encode("a cheap hotel, please 🦀") {
+                    tokenizer.decode(&ids);
+                }
+            }
+            Err(error) => {
+                let words = error.to_string();
+                let named = files.iter().any(|(path, _)| words.contains(&path.display().to_string()));
+                assert!(named, "names no file: {words}");
+            }
+        });
+        assert!(taken.bytes_max < bytes.len() as u64 * PER_BYTE + BESIDE, "{} bytes", taken.bytes_max);
+        std::fs::write(path, original).unwrap();
     }
 }

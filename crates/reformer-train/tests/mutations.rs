@@ -1,13 +1,17 @@
-//! Mutated recipes and training states: whatever their bytes and numbers become, reading ends in a value or in an
-//! error that names the file, without a panic and within a bound of memory.
+//! Mutated recipes, training states and moments: whatever their bytes and numbers become, reading ends in a value or
+//! in an error that names the file, without a panic and within a bound of memory.
 //!
 //! The mutants are the same in every run: a failure comes again.
 
 use std::fs;
 
 use allocation_counter::measure;
+use reformer_model::Model;
+use reformer_testing::models::{fields, model};
 use reformer_testing::numbers::Draw;
-use reformer_train::checkpoint::{read_eval, read_state};
+use reformer_text::Tokenizer;
+use reformer_train::checkpoint::{Checkpoints, TrainingState, read_eval, read_moments, read_state};
+use reformer_train::optimizer::Optimizer;
 use reformer_train::{Budget, Recipe, changes_to_fit, dry_run, planned_config};
 
 /// Mutants of each file.
@@ -102,4 +106,55 @@ fn a_mutated_training_state_is_read_or_named() {
         });
         assert!(made.bytes_max < BOUND, "mutant {number} took {made:?}");
     }
+}
+
+#[test]
+fn mutated_moments_are_read_or_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recipe, model) = (Recipe::demo(&[]).unwrap(), model(fields()));
+    let fresh = |model: &Model| Optimizer::new(&recipe.optimizer, model.parameters());
+    let state = TrainingState {
+        step: 1,
+        tokens: 1,
+        seconds: 0.0,
+        recipe: recipe.to_toml(),
+        corpora: None,
+        simd: None,
+    };
+    let checkpoints = Checkpoints::of(folder.path());
+    checkpoints.prepare().unwrap();
+    let saved = checkpoints.save(&state, &model, &Tokenizer::bytes(), &mut fresh(&model), 1).unwrap();
+    let path = saved.join("training_state.safetensors");
+    let original = fs::read(&path).unwrap();
+    let header = 8 + u64::from_le_bytes(original[..8].try_into().unwrap()) as usize;
+    let mut draw = Draw(0x2545_f491_4f6c_dd1d);
+    let mut refused = 0;
+    for number in 0..MUTANTS {
+        let mut bytes = original.clone();
+        for _ in 0..=draw.below(3) {
+            // Most of the file is numbers, which may be any; the header is what can be wrong.
+            let end = if draw.below(4) == 0 { bytes.len() } else { header.min(bytes.len()) };
+            let at = draw.below(end);
+            match draw.below(4) {
+                0 => bytes[at] ^= 1 << draw.below(8),
+                1 if draw.below(8) == 0 => bytes.truncate(at.max(1)),
+                2 => bytes[at] = draw.below(256) as u8,
+                _ => {
+                    let digits = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+                    bytes.splice(at..at + digits, NUMBERS[draw.below(NUMBERS.len())].bytes());
+                }
+            }
+        }
+        fs::write(&path, &bytes).unwrap();
+        let mut optimizer = fresh(&model);
+        let made = measure(|| {
+            if let Err(error) = read_moments(&saved, &mut optimizer) {
+                refused += 1;
+                let words = error.to_string();
+                assert!(words.contains("training_state.safetensors"), "mutant {number}: {words}");
+            }
+        });
+        assert!(made.bytes_max < BOUND, "mutant {number} took {made:?}");
+    }
+    assert!(refused > MUTANTS / 3, "{refused} refused");
 }
