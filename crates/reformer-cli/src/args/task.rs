@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// What is measured, and against what.
 #[derive(Debug, Args)]
@@ -35,9 +35,22 @@ pub(crate) struct TaskArgs {
     /// Dialogues to hold at most, the first ones
     #[arg(long, value_name = "N", requires = "dialogues", conflicts_with = "score", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
+    /// What a reply follows: the model's own earlier replies, as in use, or the corpus's, as state trackers are
+    /// measured
+    #[arg(long, value_name = "WHOSE", default_value = "own", requires = "dialogues", conflicts_with_all = ["score", "oracle"])]
+    pub(crate) follow: Whose,
     /// Divides the logits of replies; 0 always takes the most likely token
     #[arg(long, visible_alias = "temp", value_name = "T", default_value_t = 0.0, requires = "dialogues")]
     pub(crate) temperature: f32,
+}
+
+/// Whose replies stand in the conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Whose {
+    /// The model's.
+    Own,
+    /// The corpus's; lookups are the model's all the same.
+    Corpus,
 }
 
 impl TaskArgs {

@@ -21,6 +21,8 @@ pub struct Gold {
     pub name: String,
     /// The dialogue with lookups and placeholders.
     pub grounded: Dialogue,
+    /// What the system says in the corpus, turn by turn.
+    pub said: Vec<String>,
     /// The annotated belief before each of the system's turns.
     pub states: Vec<State>,
     /// The system's turns as predictions.
@@ -34,16 +36,19 @@ pub fn golds(database: &Database, dialogues: &[Stated]) -> Result<Vec<Gold>, Tab
     let mut grounder = Grounder::new(database)?;
     let gold = |stated: &Stated| {
         let grounded = grounder.ground(stated)?;
-        let (mut belief, mut states) = (State::default(), Vec::new());
+        let (mut belief, mut states, mut said) = (State::default(), Vec::new(), Vec::new());
         for turn in &stated.turns {
             match (&turn.state, turn.role) {
                 (Some(values), Role::User) => belief = state_of(values),
-                (_, Role::Assistant) => states.push(belief.clone()),
+                (_, Role::Assistant) => {
+                    states.push(belief.clone());
+                    said.push(turn.text.clone());
+                }
                 _ => {}
             }
         }
         let (turns, booked) = (predicted(&grounded.turns), booked(&grounded.turns));
-        Ok(Gold { name: dialogue_name(&stated.id), grounded, states, turns, booked })
+        Ok(Gold { name: dialogue_name(&stated.id), grounded, said, states, turns, booked })
     };
     dialogues.iter().map(gold).collect()
 }

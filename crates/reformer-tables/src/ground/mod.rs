@@ -11,6 +11,7 @@
 //! (the hotel at hand as a taxi's destination) is written as that placeholder.
 
 mod explain;
+mod led;
 mod report;
 mod states;
 
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use reformer_text::{Call, Dialogue, Lookup, Role, Turn};
 use serde_json::json;
 
+pub use led::Led;
 pub use report::Report;
 pub use states::{StateTurn, Stated, read_states};
 
@@ -95,7 +97,10 @@ impl<'a> Grounder<'a> {
             if let Some(lookup) = self.another(&mut talk, &active, &changed, &state, &said)? {
                 lookups.push(lookup);
             }
-            lookups.extend(self.booked(&mut talk, &active, &said));
+            if let Some(booking) = self.booked(&mut talk, &active, &said) {
+                self.report.bookings += usize::from(!is_refused(&booking));
+                lookups.push(booking);
+            }
             let text = self.report.count(
                 &stated.id,
                 &turn.text,
@@ -194,7 +199,7 @@ impl<'a> Grounder<'a> {
     }
 
     fn run(
-        &mut self,
+        &self,
         talk: &mut Talk,
         table: &Table,
         wishes: &Wishes,
@@ -259,7 +264,7 @@ impl<'a> Grounder<'a> {
     }
 
     /// A booking where the system tells of one.
-    fn booked(&mut self, talk: &mut Talk, active: &[String], said: &Words) -> Option<Lookup> {
+    fn booked(&self, talk: &mut Talk, active: &[String], said: &Words) -> Option<Lookup> {
         let bookable =
             |name: &&String| self.database.schema().table(name).is_some_and(|table| table.booking.is_some());
         let name = active.iter().find(bookable)?.clone();
@@ -274,7 +279,6 @@ impl<'a> Grounder<'a> {
         let call = Call::of_table("book", &name, []);
         let row = talk.about(&name).and_then(|about| about.rows.first().cloned());
         let mut result = if let Some(reference) = &reference {
-            self.report.bookings += 1;
             json!({"says": "booked", "table": name, "reference": reference})
         } else {
             json!({"says": "not possible", "table": name, "error": "no room"})
@@ -287,4 +291,10 @@ impl<'a> Grounder<'a> {
         talk.learn(&lookup);
         Some(lookup)
     }
+}
+
+/// Whether a result tells of something that could not be.
+fn is_refused(lookup: &Lookup) -> bool {
+    serde_json::from_str::<serde_json::Value>(&lookup.result)
+        .is_ok_and(|result| result.get("error").is_some())
 }

@@ -1,7 +1,9 @@
 //! An annotated dialogue becomes one with lookups, and what it says is explained.
 
-use reformer_tables::ground::{Grounder, read_states};
+use reformer_tables::Talk;
+use reformer_tables::ground::{Grounder, Led, read_states};
 use reformer_text::lookups::compact::{Piece, render};
+use reformer_text::{Call, Lookup};
 
 use crate::town::Town;
 
@@ -73,4 +75,34 @@ fn a_corpus_without_states_is_refused_with_its_line() {
         let error = read_states(&path).unwrap_err().to_string();
         assert!(error.contains(expected) && error.contains("states.jsonl"), "{error}");
     }
+}
+
+#[test]
+fn a_systems_own_lookups_lead_to_the_corpuss_words() {
+    let town = Town::new();
+    let database = town.database();
+    let grounder = Grounder::new(&database).unwrap();
+    let (mut led, mut talk) = (Led::default(), Talk::default());
+    let mut asks = |wishes: &[(&str, &str)]| {
+        talk.look_up(&database, &Call::of_table("lookup", "hotel", wishes.iter().copied()))
+    };
+    let title = |lookup: &Lookup| {
+        let result: serde_json::Value = serde_json::from_str(&lookup.result).unwrap();
+        result["rows"][0]["name"].as_str().unwrap_or_default().to_owned()
+    };
+    // The system found another hotel first; the corpus's words name this one.
+    let lookup = asks(&[("area", "north")]);
+    assert_eq!(title(&lookup), "the Acorn Guest House");
+    let turn = grounder.led(&mut led, &[lookup], "there are 2 , for example saint john's lodge .").unwrap();
+    assert_eq!(turn.text, "there are {hotel.count} , for example {hotel.name} .");
+    assert_eq!(title(&turn.lookups[0]), "Saint John's Lodge");
+    // A booking is the corpus's, with its reference, whatever the system booked; what was refused stays.
+    let refused = asks(&[("colour", "red")]);
+    let own =
+        Lookup { call: Call::of_table("book", "hotel", []), result: r#"{"says": "booked"}"#.to_owned() };
+    let words = "booked saint john's lodge . the reference number is 7gawk763 .";
+    let turn = grounder.led(&mut led, &[refused.clone(), own], words).unwrap();
+    assert_eq!(turn.text, "booked {hotel.name} . the reference number is {hotel.reference} .");
+    assert_eq!((turn.lookups.len(), &turn.lookups[0]), (2, &refused));
+    assert!(turn.lookups[1].result.contains("7gawk763"), "{}", turn.lookups[1].result);
 }

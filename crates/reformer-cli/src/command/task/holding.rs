@@ -1,7 +1,8 @@
 //! A model holds a corpus's dialogues: the users' turns are the corpus's, the rest is its own.
 //!
-//! A reply sees the model's own earlier lookups and replies, as in use, and not the corpus's. Dialogues are held side
-//! by side, one a thread, each with bookings of its own, so that what one says does not depend on the others.
+//! A reply sees the model's own earlier lookups and replies, as in use, or its own lookups with the corpus's replies,
+//! where beliefs are measured as those of state trackers are. Dialogues are held side by side, one a thread, each
+//! with bookings of its own, so that what one says does not depend on the others.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -15,8 +16,10 @@ use reformer::model::{DecodeOptions, Packed};
 use reformer::tensor::Cpu;
 use reformer::text::{Call, Lookup, Role, Turn};
 use reformer_tables::evaluate::gold::Gold;
+use reformer_tables::ground::{Grounder, Led};
 use reformer_tables::{Bookings, Database, Talk};
 
+use crate::args::task::Whose;
 use crate::args::{EvalArgs, Global};
 use crate::exit::usage;
 use crate::interrupt::Interrupt;
@@ -53,7 +56,8 @@ pub(super) struct Held<'a> {
 /// What a thread tells of its work.
 enum News {
     Turn,
-    Dialogue(usize, anyhow::Result<Option<Vec<Turn>>>),
+    Dialogue(usize, Vec<Turn>),
+    Failed(anyhow::Error),
 }
 
 impl Held<'_> {
@@ -78,21 +82,21 @@ impl Held<'_> {
 
     /// One thread's share: whichever dialogue is next.
     fn some(&self, golds: &[Gold], tables: &Path, next: &AtomicUsize, tell: &Sender<News>) {
-        let mut database = None;
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(gold) = golds.get(at).filter(|_| !self.interrupt.raised()) else { return };
-            let held = match &database {
-                Some(database) => self.one(at, gold, database, tell),
-                None => Database::open_beside(tables)
-                    .map_err(Into::into)
-                    .and_then(|opened| self.one(at, gold, database.insert(opened), tell)),
-            };
-            let failed = held.is_err();
-            // Nobody listens any more if another thread has failed.
-            if tell.send(News::Dialogue(at, held)).is_err() || failed {
-                return;
+        let shared = || -> anyhow::Result<()> {
+            let database = Database::open_beside(tables)?;
+            let grounder = Grounder::new(&database)?;
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(gold) = golds.get(at).filter(|_| !self.interrupt.raised()) else { return Ok(()) };
+                let Some(turns) = self.one(at, gold, &database, &grounder, tell)? else { return Ok(()) };
+                // Nobody listens any more if the gathering has failed.
+                if tell.send(News::Dialogue(at, turns)).is_err() {
+                    return Ok(());
+                }
             }
+        };
+        if let Err(error) = shared() {
+            let _ = tell.send(News::Failed(error));
         }
     }
 
@@ -102,6 +106,7 @@ impl Held<'_> {
         at: usize,
         gold: &Gold,
         database: &Database,
+        grounder: &Grounder<'_>,
         tell: &Sender<News>,
     ) -> anyhow::Result<Option<Vec<Turn>>> {
         let cpu = Cpu::single().with_precision(self.opened.cpu.precision());
@@ -123,19 +128,32 @@ impl Held<'_> {
         let mut session =
             ChatSession::new(generator, conversation, sampling, ContextPolicy::Slide).map_err(usage)?;
         let mut desk = Desk { database, bookings: Bookings::in_memory()?, talk: Talk::default() };
-        for turn in gold.grounded.turns.iter().filter(|turn| turn.role == Role::User) {
+        let (mut own, mut led) = (Vec::new(), Led::default());
+        let users = gold.grounded.turns.iter().filter(|turn| turn.role == Role::User);
+        for (turn, user) in users.enumerate() {
             let mut go_on = |_: &str| {
                 if self.interrupt.raised() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             let reply = session
-                .send_with(&turn.text, &mut desk, &mut go_on)
+                .send_with(&user.text, &mut desk, &mut go_on)
                 .with_context(|| format!("the dialogue {}", gold.name))?;
             if reply.completion.finish == Finish::Cancelled || self.interrupt.raised() {
                 return Ok(None);
             }
+            let mut conversation = session.conversation().clone();
+            own.push(user.clone());
+            own.extend(conversation.turns().last().cloned());
+            if let (Whose::Corpus, Some(words)) = (self.args.task.follow, gold.said.get(turn)) {
+                let stands = grounder.led(&mut led, &reply.lookups, words)?;
+                conversation.take_last_exchange();
+                conversation.push(Role::User, user.text.clone());
+                conversation.push_turn(stands);
+                desk.follow(conversation.turns());
+                session.set_conversation(conversation);
+            }
             let _ = tell.send(News::Turn);
         }
-        Ok(Some(session.conversation().turns().to_vec()))
+        Ok(Some(own))
     }
 }
 
@@ -159,8 +177,8 @@ fn gather(
     for told in news {
         match told {
             News::Turn => done += 1,
-            News::Dialogue(at, Ok(turns)) => held.extend(turns.map(|turns| (at, turns))),
-            News::Dialogue(_, Err(error)) => {
+            News::Dialogue(at, turns) => held.push((at, turns)),
+            News::Failed(error) => {
                 next.store(golds.len(), Ordering::Relaxed);
                 failed.get_or_insert(error);
             }

@@ -40,32 +40,22 @@ pub(super) fn print(lines: &[Line], as_json: bool) -> anyhow::Result<()> {
     let mut out = crate::terminal::stdout();
     writeln!(
         out,
-        "{:>9} {:>6} {:>9} {:>6} {:>6} {:>7} {:>6} {:>8} {:>6} {:>6} {:>7}",
-        "dialogues",
-        "turns",
-        "attention",
-        "rounds",
-        "Inform",
-        "Success",
-        "BLEU",
-        "combined",
-        "joint",
-        "near",
-        "slot F1"
+        "{:>9} {:>6} {:>6} {:>6} {:>7} {:>6} {:>8} {:>6} {:>6} {:>7}",
+        "dialogues", "turns", "rounds", "Inform", "Success", "BLEU", "combined", "joint", "near", "slot F1"
     )?;
     for line in lines {
         let scores = &line.scores;
         let one = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.1}"));
         let rates = scores.rates.as_ref().map(|rates| rates.total);
         let joint = scores.joint.as_ref();
+        // Exact attention has no rounds, nor have predictions from a file.
         let rounds = line.num_hashes.filter(|_| line.attention == "lsh");
         writeln!(
             out,
-            "{:>9} {:>6} {:>9} {:>6} {:>6} {:>7} {:>6} {:>8} {:>6} {:>6} {:>7}",
+            "{:>9} {:>6} {:>6} {:>6} {:>7} {:>6} {:>8} {:>6} {:>6} {:>7}",
             number::count(scores.dialogues),
             number::count(scores.turns),
-            line.attention,
-            rounds.map_or_else(|| "-".into(), |rounds| rounds.to_string()),
+            rounds.map_or_else(|| line.attention.to_owned(), |rounds| rounds.to_string()),
             one(rates.map(|rate| rate.inform)),
             one(rates.map(|rate| rate.success)),
             one(scores.bleu),
@@ -79,18 +69,18 @@ pub(super) fn print(lines: &[Line], as_json: bool) -> anyhow::Result<()> {
         writeln!(out)?;
         writeln!(
             out,
-            "{:12} {:>9} {:>6} {:>7} {:>8} {:>11}  not told",
+            "{:10} {:>9} {:>6} {:>7} {:>8} {:>11}  most often untold",
             "domain", "dialogues", "Inform", "Success", "no offer", "wrong offer"
         )?;
         for (name, domain) in &rates.domains {
-            let untold: Vec<_> = domain
-                .untold
-                .iter()
-                .map(|(slot, count)| format!("{} {count}", slot.to_lowercase()))
-                .collect();
+            let mut untold: Vec<_> = domain.untold.iter().collect();
+            untold.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+            // Two fit beside the rest in 80 columns.
+            let untold: Vec<_> =
+                untold.iter().take(2).map(|(slot, n)| format!("{} {n}", slot.to_lowercase())).collect();
             writeln!(
                 out,
-                "{name:12} {:>9} {:>6.1} {:>7.1} {:>8} {:>11}  {}",
+                "{name:10} {:>9} {:>6.1} {:>7.1} {:>8} {:>11}  {}",
                 number::count(domain.rate.dialogues),
                 domain.rate.inform,
                 domain.rate.success,
