@@ -11,6 +11,7 @@
 //! | [`reversible`] | couplings and sequences that recompute their activations, generic over F and G |
 //! | [`model`] | the Reformer language model and Hugging Face directories |
 //! | [`text`] | bytes or BPE, chat templates, dialogue corpora |
+//! | [`images`] | IDX files and PNGs as sequences of pixels, grids of images as a PNG |
 //! | [`train`] | recipes, packing, optimizers, checkpoints, evaluation |
 //! | [`files`] | files written whole or not at all, and read only where they are files |
 //! | [`generate`] | sampling, streaming, conversations |
@@ -23,6 +24,7 @@
 pub use reformer_attention as attention;
 pub use reformer_files as files;
 pub use reformer_generate as generate;
+pub use reformer_images as images;
 pub use reformer_lsh as lsh;
 pub use reformer_model as model;
 pub use reformer_reversible as reversible;

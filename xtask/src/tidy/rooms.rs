@@ -20,15 +20,24 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
     ("reformer-files", &[]),
     ("reformer-text", &["reformer-files"]),
     ("reformer-tables", &["reformer-files", "reformer-text"]),
+    ("reformer-images", &["reformer-files"]),
     (
         "reformer-train",
-        &["reformer-files", "reformer-tensor", "reformer-lsh", "reformer-model", "reformer-text"],
+        &[
+            "reformer-files",
+            "reformer-images",
+            "reformer-tensor",
+            "reformer-lsh",
+            "reformer-model",
+            "reformer-text",
+        ],
     ),
     ("reformer-generate", &["reformer-tensor", "reformer-model", "reformer-text"]),
     (
         "reformer",
         &[
             "reformer-files",
+            "reformer-images",
             "reformer-tensor",
             "reformer-lsh",
             "reformer-attention",
