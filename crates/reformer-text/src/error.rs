@@ -193,6 +193,12 @@ pub enum TextError {
         /// Its reason.
         reason: String,
     },
+    /// A text for a model that knows none.
+    #[error(
+        "this model learned images and its tokens are pixels, so it takes no text; complete an image with `reformer \
+         generate DIR --image FILE`"
+    )]
+    NotText,
     /// Marks were asked of a tokenizer without them.
     #[error(
         "this tokenizer has no special token {token}, which the form \"marks\" needs; use the form \"course\" or a tokenizer with role marks"

@@ -49,4 +49,4 @@ pub use lookups::{Call, Lookup};
 pub use parts::Parts;
 pub use stop_strings::{Released, StopStrings};
 pub use stream_decoder::StreamDecoder;
-pub use tokenizer::{END, Encoded, PAD, Part, TokenStream, Tokenizer};
+pub use tokenizer::{END, Encoded, PAD, Part, Raster, TokenStream, Tokenizer};

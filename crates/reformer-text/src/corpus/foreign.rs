@@ -4,8 +4,11 @@ use std::path::Path;
 
 use crate::TextError;
 
+/// What to do with images.
+const IMAGES: &str = "give a file of text; a model of images is trained with tokenizer.kind = \"pixels\"";
+
 /// First bytes, what such a file is, what to do.
-const KINDS: [(&[u8], &str, &str); 15] = [
+const KINDS: [(&[u8], &str, &str); 16] = [
     (b"\xfd7zXZ\0", "compressed with xz", "unpack it, with `xz -dk FILE`"),
     (b"BZh", "compressed with bzip2", "unpack it, with `bzip2 -dk FILE`"),
     (b"\x04\x22\x4d\x18", "compressed with lz4", "unpack it, with `lz4 -d FILE`"),
@@ -23,7 +26,8 @@ const KINDS: [(&[u8], &str, &str); 15] = [
     ),
     (b"SQLite format 3\0", "an SQLite database", "write its texts to a file of JSON lines or CSV"),
     (b"%PDF-", "a PDF", "take its text out, with `pdftotext FILE`"),
-    (b"\x89PNG", "an image", "give a file of text"),
+    (b"\x89PNG", "an image", IMAGES),
+    (b"\0\0\x08\x03", "an IDX file of images", IMAGES),
     (b"\xff\xd8\xff", "an image", "give a file of text"),
     (b"\x7fELF", "a program", "give a file of text"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document", "save it as text or CSV"),

@@ -2,7 +2,8 @@
 //!
 //! `tokenizer.json` decides; without it `tokenizer_config.json` may say that tokens are bytes
 //! (`"tokenizer_class": "ReformerByteTokenizer"`), and a bare `config.json` with the 258 tokens of
-//! google/reformer-enwik8 or our 261 means bytes too. Our own key is `dialogue_form`; keys of others are kept.
+//! google/reformer-enwik8 or our 261 means bytes too. `"ReformerPixelTokenizer"` with `image_width`, `image_height` and
+//! `levels` means pixels. Our own key is `dialogue_form`; keys of others are kept.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,10 +11,11 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::hugging_face::HuggingFace;
-use super::{END, Kind, PAD, Tokenizer, bytes};
+use super::{END, Kind, PAD, Raster, Tokenizer, bytes};
 use crate::{ChatTemplate, Form, Role, TextError};
 
 const BYTE_CLASS: &str = "ReformerByteTokenizer";
+const PIXEL_CLASS: &str = "ReformerPixelTokenizer";
 /// Bytes of a tokenizer's file at most; the largest in use have some 30 MB.
 const LIMIT: u64 = 1 << 28;
 
@@ -61,6 +63,13 @@ impl Tokenizer {
             tokenizer.config = config;
             tokenizer.read_config()?;
             tokenizer
+        } else if config.get("tokenizer_class").and_then(Value::as_str) == Some(PIXEL_CLASS) {
+            let raster = Raster::of_config(&config).map_err(|problem| TextError::NoTokenizer {
+                path: directory.join("tokenizer_config.json"),
+                problem,
+                advice: "correct the key",
+            })?;
+            Self { config, ..Self::pixels(raster) }
         } else {
             Self::without_files(directory)?
         };
@@ -201,6 +210,7 @@ impl Tokenizer {
             "tokenizer_class",
             match &self.kind {
                 Kind::Bytes => json!(BYTE_CLASS),
+                Kind::Pixels(_) => json!(PIXEL_CLASS),
                 Kind::HuggingFace(_) => json!("PreTrainedTokenizerFast"),
             },
         );
@@ -216,6 +226,9 @@ impl Tokenizer {
         default("clean_up_tokenization_spaces", json!(false));
         if let Some(template) = &self.template {
             config.insert("chat_template".to_owned(), json!(template.source()));
+        }
+        if let Kind::Pixels(raster) = &self.kind {
+            raster.write_config(&mut config);
         }
         let form = serde_json::to_value(self.form).expect("a form has a name");
         config.insert("dialogue_form".to_owned(), form);

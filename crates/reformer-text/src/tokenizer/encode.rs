@@ -281,6 +281,7 @@ impl Tokenizer {
                 bytes::encode(text).into_iter().zip(1..).for_each(|(id, end)| take(id, end));
                 Ok(())
             }
+            Kind::Pixels(_) => Err(TextError::NotText),
             Kind::HuggingFace(inner) => inner.each_token(text, take),
         }
     }
@@ -357,7 +358,7 @@ impl Tokenizer {
 
     fn special_tokens(&self) -> Vec<(String, u32)> {
         match &self.kind {
-            Kind::Bytes => (0..self.vocab_size() as u32)
+            Kind::Bytes | Kind::Pixels(_) => (0..self.vocab_size() as u32)
                 .filter_map(|id| self.special_name(id).map(|name| (name, id)))
                 .collect(),
             Kind::HuggingFace(inner) => inner

@@ -1,8 +1,8 @@
 //! Text to token ids and back.
 //!
-//! Two kinds stand behind one type: raw bytes, and whatever a `tokenizer.json` describes (our own byte-level
-//! BPE among them). Nothing here knows of models; a tokenizer is a directory's `tokenizer.json` and
-//! `tokenizer_config.json`.
+//! Three kinds stand behind one type: raw bytes, whatever a `tokenizer.json` describes (our own byte-level
+//! BPE among them), and pixels, which are no text at all ([`Raster`]). Nothing here knows of models; a tokenizer is
+//! a directory's `tokenizer.json` and `tokenizer_config.json`.
 //!
 //! | | bytes | our BPE |
 //! |---|---|---|
@@ -22,6 +22,7 @@ mod directory;
 mod encode;
 mod hugging_face;
 mod pieces;
+mod pixels;
 mod stream;
 mod train;
 
@@ -29,6 +30,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 pub use encode::{Encoded, Part};
+pub use pixels::Raster;
 pub use stream::TokenStream;
 
 use self::hugging_face::HuggingFace;
@@ -56,6 +58,7 @@ pub struct Tokenizer {
 #[derive(Debug, Clone)]
 enum Kind {
     Bytes,
+    Pixels(Raster),
     HuggingFace(Box<HuggingFace>),
 }
 
@@ -76,6 +79,27 @@ impl Tokenizer {
     /// The 258 byte tokens of google/reformer-enwik8, which has no role marks.
     pub fn bytes_without_marks() -> Self {
         Self { marks: BTreeMap::new(), form: Form::Course, template: None, ..Self::bytes() }
+    }
+
+    /// The pixels of images: a token a level of grey, and the one before an image.
+    pub fn pixels(raster: Raster) -> Self {
+        Self {
+            kind: Kind::Pixels(raster),
+            marks: BTreeMap::new(),
+            end: None,
+            pad: Some(raster.opening()),
+            form: Form::Text,
+            template: None,
+            config: serde_json::Map::new(),
+        }
+    }
+
+    /// What the images are like, if tokens are pixels.
+    pub fn raster(&self) -> Option<Raster> {
+        match self.kind {
+            Kind::Pixels(raster) => Some(raster),
+            _ => None,
+        }
     }
 
     /// Trains a byte-level BPE of at most `vocab_size` tokens, special tokens and the 256 bytes included.
@@ -107,6 +131,7 @@ impl Tokenizer {
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TextError> {
         match &self.kind {
             Kind::Bytes => Ok(bytes::encode(text)),
+            Kind::Pixels(_) => Err(TextError::NotText),
             Kind::HuggingFace(inner) => inner.encode(text),
         }
     }
@@ -128,6 +153,7 @@ impl Tokenizer {
     pub fn token_bytes(&self, id: u32) -> Vec<u8> {
         match &self.kind {
             Kind::Bytes => bytes::of_id(id).into_iter().collect(),
+            Kind::Pixels(_) => Vec::new(),
             Kind::HuggingFace(inner) => inner.token_bytes(id).to_vec(),
         }
     }
@@ -155,6 +181,7 @@ impl Tokenizer {
             Kind::Bytes => {
                 self.marks.iter().find_map(|(role, &mark)| (mark == id).then(|| role.mark().to_owned()))
             }
+            Kind::Pixels(raster) => (id == raster.opening()).then(|| pixels::IMAGE.to_owned()),
             Kind::HuggingFace(inner) => inner.special_name(id).map(str::to_owned),
         }
     }
@@ -162,7 +189,7 @@ impl Tokenizer {
     /// The id of a special token of this name.
     pub fn special_token(&self, name: &str) -> Option<u32> {
         match &self.kind {
-            Kind::Bytes => None,
+            Kind::Bytes | Kind::Pixels(_) => None,
             Kind::HuggingFace(inner) => inner.id_of(name).filter(|&id| inner.special_name(id).is_some()),
         }
     }
@@ -177,6 +204,7 @@ impl Tokenizer {
         match &self.kind {
             Kind::Bytes if self.marks.is_empty() => bytes::VOCAB_WITHOUT_MARKS,
             Kind::Bytes => bytes::VOCAB,
+            Kind::Pixels(raster) => raster.vocab_size(),
             Kind::HuggingFace(inner) => inner.vocab_size(),
         }
     }
@@ -204,7 +232,7 @@ impl Tokenizer {
     /// The token that stands for text which the vocabulary cannot write; byte tokenizers need none.
     pub fn unknown_token(&self) -> Option<u32> {
         match &self.kind {
-            Kind::Bytes => None,
+            Kind::Bytes | Kind::Pixels(_) => None,
             Kind::HuggingFace(inner) => inner.unknown(),
         }
     }
@@ -220,10 +248,11 @@ impl Tokenizer {
         Role::ALL.iter().all(|role| self.marks.contains_key(role))
     }
 
-    /// `bytes`, or the model of `tokenizer.json`: `BPE`, `Unigram`, `WordPiece`, `WordLevel`.
+    /// `bytes`, `pixels`, or the model of `tokenizer.json`: `BPE`, `Unigram`, `WordPiece`, `WordLevel`.
     pub fn kind(&self) -> &str {
         match &self.kind {
             Kind::Bytes => "bytes",
+            Kind::Pixels(_) => "pixels",
             Kind::HuggingFace(inner) => inner.model(),
         }
     }
