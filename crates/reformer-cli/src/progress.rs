@@ -49,6 +49,7 @@ impl<'a> Progress<'a> {
                 steps,
                 parameters,
                 dialogues,
+                unit,
                 epoch_tokens,
                 tokens_per_step,
                 threads,
@@ -64,7 +65,7 @@ impl<'a> Progress<'a> {
                     String::new()
                 };
                 self.say(format_args!(
-                    "{} parameters; {} dialogues, {} tokens; {} steps of {} tokens on {}{from}",
+                    "{} parameters; {} {unit}, {} tokens; {} steps of {} tokens on {}{from}",
                     number::count(*parameters),
                     number::count(*dialogues),
                     number::count(*epoch_tokens),
@@ -86,7 +87,9 @@ impl<'a> Progress<'a> {
             }
             Event::Eval { step, report, best, .. } => {
                 let mark = if *best { ", the best so far" } else { "" };
-                let bits = report.bits_per_byte.map(|bits| format!(", {bits:.4} bits per byte"));
+                let of_text = report.bits_per_byte.map(|bits| format!(", {bits:.4} bits per byte"));
+                let of_images = report.bits_per_pixel.map(|bits| format!(", {bits:.4} bits per pixel"));
+                let bits = of_text.or(of_images);
                 self.say(format_args!(
                     "{BOLD}eval{PLAIN} at step {step}: loss {:.4}, perplexity {:.2}{}, accuracy {:.1} %{mark}",
                     report.loss,

@@ -279,11 +279,14 @@ fn write(
     fs::create_dir(folder)?;
     model.save(folder)?;
     tokenizer.save(folder)?;
+    // A pixel is drawn as it is: cutting off the unlikely makes pictures dark and flat.
+    let (temperature, top_k, top_p) =
+        if tokenizer.raster().is_some() { (1.0, 0, 1.0) } else { (0.8, 40, 0.95) };
     let generation = serde_json::json!({
         "do_sample": true,
-        "temperature": 0.8,
-        "top_k": 40,
-        "top_p": 0.95,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
         "eos_token_id": tokenizer.stop_tokens(tokenizer.form()),
         "pad_token_id": tokenizer.pad_token(),
     });

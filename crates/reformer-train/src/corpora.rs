@@ -1,4 +1,4 @@
-//! From a recipe's names to dialogues and a tokenizer.
+//! From a recipe's names to dialogues or images, and a tokenizer.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -10,6 +10,10 @@ use crate::error::TrainError;
 use crate::recipe::{DEMO_CORPUS, HOLD_OUT, Recipe, TokenizerKind};
 
 mod hold_out;
+mod images;
+
+pub(crate) use images::Pictures;
+pub use images::{held_out_images, images_for, levels};
 
 /// Which part of the built-in corpus is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +61,7 @@ impl Corpora {
         }
         let mut tokenizer = match recipe.tokenizer.kind {
             TokenizerKind::Bytes => Tokenizer::bytes(),
+            TokenizerKind::Pixels => return Err(TrainError::NoImages),
             TokenizerKind::Bpe => {
                 let size = recipe.tokenizer.vocab_size;
                 let specials = compact::specials(&self.train);

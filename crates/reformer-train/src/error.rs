@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use reformer_images::{ImageError, Size};
 use reformer_model::ModelError;
-use reformer_text::TextError;
+use reformer_text::{Raster, TextError};
 
 use crate::recipe::RecipeError;
 use crate::saved;
@@ -21,6 +22,75 @@ pub enum TrainError {
     /// A corpus or tokenizer cannot be read.
     #[error(transparent)]
     Text(#[from] TextError),
+    /// Images cannot be read.
+    #[error(transparent)]
+    Images(ImageError),
+    /// Images of another size than those that a model or a run has.
+    #[error(
+        "{name}: its images are {got} pixels, but {whose} are {expected}; bring them to that size, with `magick FILE \
+         -resize {}x{}! FILE`",
+        expected.width,
+        expected.height
+    )]
+    ImageSize {
+        /// The file.
+        name: String,
+        /// Its images' size.
+        got: Size,
+        /// What they should be.
+        expected: Size,
+        /// Whose size that is.
+        whose: String,
+    },
+    /// A row that is not an image.
+    #[error(
+        "`length`: got {length}, but an image of {name} is {size} = {} pixels, and a row is one image; write length = {}",
+        size.pixels(),
+        size.pixels()
+    )]
+    ImageLength {
+        /// The file.
+        name: String,
+        /// Its images' size.
+        size: Size,
+        /// Tokens of a row.
+        length: usize,
+    },
+    /// Too few images to hold one out.
+    #[error(
+        "{name} has one image, and none of it can be held out for validation; name images to measure on with valid = \
+         \"FILE\""
+    )]
+    NoImageToHoldOut {
+        /// The file.
+        name: String,
+    },
+    /// The built-in dialogues in place of images.
+    #[error(
+        "`{key}`: tokenizer.kind = \"pixels\" learns images, and \"demo\" is dialogues; name an IDX file or a folder of \
+         PNGs"
+    )]
+    DemoOfImages {
+        /// The recipe's key.
+        key: &'static str,
+    },
+    /// A run's tokenizer of pixels that does not fit the images of its recipe.
+    #[error(
+        "the checkpoint learned images of {} × {} in {} levels, the recipe's are {} × {} in {}; train the others in a run \
+         of their own",
+        was.width, was.height, was.levels, is.width, is.height, is.levels
+    )]
+    OtherRaster {
+        /// The checkpoint's.
+        was: Raster,
+        /// The recipe's.
+        is: Raster,
+    },
+    /// Images for a model of text.
+    #[error(
+        "this model learned text and takes no images; one that does is trained with tokenizer.kind = \"pixels\""
+    )]
+    NoImages,
     /// The threads cannot be had.
     #[error("cannot start {count} threads: {reason}; pass a smaller --threads")]
     Threads {

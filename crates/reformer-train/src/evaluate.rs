@@ -13,17 +13,21 @@
 //! what stands on both sides. That is no code for a text, so it has no bits per byte; neither has a text with more than
 //! one unknown token in a hundred, which are easy to guess and say nothing of what they stand for.
 //!
+//! Of images, which stand each for itself, a row is one, and what is counted are pixels.
+//!
 //! Marks cost bits and count no bytes, so tokenizers with different vocabularies, and models without marks, compare
 //! fairly. Rows of `len` tokens follow each other without a gap, and the context of a row's first token is the last
 //! token of the row before. A row's early tokens have little context; `stride < len` scores only the last `stride`
 //! tokens of overlapping rows instead, which lowers the loss a little and costs len/stride times the work.
 
+use reformer_images::Images;
 use reformer_model::config::Kind;
 use reformer_model::{Batch, LossReport, Model, Pass};
 use reformer_tensor::Cpu;
 use reformer_text::{Dialogue, Form, Tokenizer};
 use serde::{Deserialize, Serialize};
 
+use crate::corpora::levels;
 use crate::error::TrainError;
 use crate::packing::{Corpus, Weighting};
 
@@ -60,11 +64,14 @@ pub struct EvalReport {
     pub perplexity: f64,
     /// Bits a UTF-8 byte of text; none of masked tokens, or where too many tokens are unknown.
     pub bits_per_byte: Option<f64>,
+    /// Bits a pixel, of images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits_per_pixel: Option<f64>,
     /// Share of tokens that were the likeliest.
     pub accuracy: f64,
     /// Tokens predicted.
     pub tokens: usize,
-    /// UTF-8 bytes of the turns' texts.
+    /// UTF-8 bytes of the turns' texts, or pixels.
     pub bytes: usize,
     /// Tokens that stand for what the vocabulary cannot write.
     #[serde(default)]
@@ -84,10 +91,13 @@ impl EvalReport {
             return Err(TrainError::EvaluatedToNothing { tokens, loss });
         }
         let bits = total.loss / std::f64::consts::LN_2 / bytes.max(1) as f64;
+        let bits = (causal && unknown * KNOWN <= tokens).then_some(bits);
+        let (of_text, of_images) = if corpus.apart().is_some() { (None, bits) } else { (bits, None) };
         Ok(Self {
             loss,
             perplexity: loss.exp(),
-            bits_per_byte: (causal && unknown * KNOWN <= tokens).then_some(bits),
+            bits_per_byte: of_text,
+            bits_per_pixel: of_images,
             accuracy: total.correct / total.weight,
             tokens,
             bytes,
@@ -121,6 +131,20 @@ pub fn evaluate(
     Ok(report.expect("nobody stopped it"))
 }
 
+/// Evaluates a model of pixels on images of its size.
+pub fn evaluate_images(
+    cpu: &Cpu,
+    model: &Model,
+    tokenizer: &Tokenizer,
+    images: &Images,
+    options: &EvalOptions,
+) -> Result<EvalReport, TrainError> {
+    let raster = tokenizer.raster().ok_or(TrainError::NoImages)?;
+    let corpus = Corpus::of_images(images, levels(raster));
+    let report = evaluate_corpus(cpu, model, &corpus, raster.opening(), options, &mut |_| true)?;
+    Ok(report.expect("nobody stopped it"))
+}
+
 /// Evaluates an encoded corpus. `proceed` is told the tokens done before each pass and may stop it: then there is no
 /// report.
 pub fn evaluate_corpus(
@@ -132,7 +156,12 @@ pub fn evaluate_corpus(
     proceed: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Option<EvalReport>, TrainError> {
     let (tokens, weights) = (corpus.tokens(), corpus.weights());
-    let windows = windows(tokens.len(), options.len.max(1), options.stride.unwrap_or(options.len));
+    let (len, stride) = match corpus.apart() {
+        Some(each) => (each, each),
+        None => (options.len.max(1), options.stride.unwrap_or(options.len)),
+    };
+    let windows = windows(tokens.len(), len, stride);
+    let before = |start: usize| start.checked_sub(1).filter(|_| corpus.apart().is_none());
     let pass = Pass { num_hashes: options.num_hashes, attention: options.attention, ..Pass::evaluation() };
     let mut total = LossReport::default();
     let mut rest = &windows[..];
@@ -143,7 +172,8 @@ pub fn evaluate_corpus(
         let alike =
             rest.iter().take(options.rows.max(1)).take_while(|window| window.len() == first.len()).count();
         let (now, later) = rest.split_at(alike);
-        total.add(&model.evaluate(cpu, &batch((tokens, weights), now, opening), &pass)?);
+        let context = |start| before(start).map_or(opening, |before| tokens[before]);
+        total.add(&model.evaluate(cpu, &batch((tokens, weights), now, context), &pass)?);
         rest = later;
     }
     EvalReport::of(&total, corpus, true).map(Some)
@@ -204,7 +234,12 @@ fn windows(total: usize, len: usize, stride: usize) -> Vec<ScoredRow> {
     windows
 }
 
-fn batch((tokens, weights): (&[u32], &[f32]), windows: &[ScoredRow], opening: u32) -> Batch {
+/// Rows of a pass; `context` is the token before a row that starts at a place.
+fn batch(
+    (tokens, weights): (&[u32], &[f32]),
+    windows: &[ScoredRow],
+    context: impl Fn(usize) -> u32,
+) -> Batch {
     let (rows, len) = (windows.len(), windows[0].len());
     let size = rows * len;
     let mut batch = Batch {
@@ -216,8 +251,7 @@ fn batch((tokens, weights): (&[u32], &[f32]), windows: &[ScoredRow], opening: u3
         mask: None,
     };
     for window in windows {
-        let before = window.start.checked_sub(1).map_or(opening, |before| tokens[before]);
-        batch.inputs.push(before);
+        batch.inputs.push(context(window.start));
         batch.inputs.extend_from_slice(&tokens[window.start..window.end - 1]);
         batch.targets.extend_from_slice(&tokens[window.start..window.end]);
         batch
@@ -240,7 +274,8 @@ mod tests {
             let mut scored = vec![0; total];
             for window in windows(total, len, stride) {
                 assert!(window.len() <= len && window.start <= window.from && window.from < window.end);
-                let batch = batch((&tokens, &vec![1.0; total]), &[window], 1);
+                let before = |start: usize| start.checked_sub(1).map_or(1, |before| tokens[before]);
+                let batch = batch((&tokens, &vec![1.0; total]), &[window], before);
                 for (at, &weight) in batch.weights.iter().enumerate() {
                     let place = window.start + at;
                     assert_eq!(batch.targets[at], tokens[place]);

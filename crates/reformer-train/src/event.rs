@@ -25,8 +25,10 @@ pub enum Event {
         parameters: usize,
         /// Entries of the vocabulary.
         vocab_size: usize,
-        /// Training dialogues.
+        /// Training dialogues, pieces of text or images.
         dialogues: usize,
+        /// Which of these they are.
+        unit: &'static str,
         /// Training tokens of an epoch.
         epoch_tokens: usize,
         /// Validation tokens, all of them.
@@ -135,13 +137,14 @@ impl fmt::Display for Event {
                 parameters,
                 vocab_size,
                 dialogues,
+                unit,
                 epoch_tokens,
                 tokens_per_step,
                 ..
             } => write!(
                 f,
                 "start at step {step} of {steps}: {parameters} parameters, vocabulary {vocab_size}, \
-                 {dialogues} dialogues of {epoch_tokens} tokens, {tokens_per_step} tokens a step"
+                 {dialogues} {unit} of {epoch_tokens} tokens, {tokens_per_step} tokens a step"
             ),
             Self::Step {
                 step,
@@ -166,6 +169,7 @@ impl fmt::Display for Event {
             Self::Eval { step, report, best, .. } => {
                 write!(f, "step {step}: valid loss {:.4}  perplexity {:.2}", report.loss, report.perplexity)?;
                 report.bits_per_byte.map_or(Ok(()), |bits| write!(f, "  bits/byte {bits:.4}"))?;
+                report.bits_per_pixel.map_or(Ok(()), |bits| write!(f, "  bits/pixel {bits:.4}"))?;
                 let mark = if *best { "  (best)" } else { "" };
                 write!(f, "  accuracy {:.1} %{mark}", 100.0 * report.accuracy)
             }

@@ -40,7 +40,7 @@ mod trainer;
 pub use checkpoint::resolve_checkpoint;
 pub use dry_run::{Plan, dry_run};
 pub use error::TrainError;
-pub use evaluate::{EvalOptions, EvalReport, evaluate, evaluate_corpus, mask_token};
+pub use evaluate::{EvalOptions, EvalReport, evaluate, evaluate_corpus, evaluate_images, mask_token};
 pub use event::{Event, Span};
 pub use journal::{LOG, METRICS};
 pub use learner::{Learned, Learner};

@@ -112,6 +112,8 @@ pub fn planned_config(recipe: &Recipe) -> Result<Config, RecipeError> {
     let vocab_size = match recipe.tokenizer.kind {
         TokenizerKind::Bytes => Tokenizer::bytes().vocab_size(),
         TokenizerKind::Bpe => recipe.tokenizer.vocab_size,
+        // The levels, and the token before an image.
+        TokenizerKind::Pixels => recipe.tokenizer.levels + 1,
     };
     let config = recipe.model.config(ModelTokens { vocab_size, pad: 0, end: None }, recipe.seed)?;
     let checked = check_step(&config, recipe.batch, recipe.length);

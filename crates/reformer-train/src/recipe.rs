@@ -168,6 +168,7 @@ impl Recipe {
             optimizer: OptimizerRecipe::read(doc)?,
             schedule: ScheduleRecipe::read(doc, steps)?,
         };
+        let recipe = if recipe.tokenizer.kind == TokenizerKind::Pixels { recipe.shows() } else { recipe };
         if recipe.optimizer.in_backward && recipe.accumulate > 1 {
             let got = format!("got {} with optimizer.in_backward", recipe.accumulate);
             let then = "an update in the reverse pass cannot wait for another batch: write 1, or in_backward = false";
@@ -232,6 +233,15 @@ impl Recipe {
             let line = held_out.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
             self.sample_prompts = vec![line.trim().chars().take(PROMPT).collect()];
         }
+    }
+
+    /// Makes this the recipe of images: a row is one of them, and there is nothing to say between or about them.
+    fn shows(mut self) -> Self {
+        self.packing.form = Form::Text;
+        self.packing.rows = Rows::Buckets;
+        self.packing.loss_on = LossOn::All;
+        self.sample_every = 0;
+        self
     }
 
     /// Counts the steps of the recipe's epochs, now that the corpus is known: batches of an epoch need not be whole.

@@ -31,6 +31,16 @@ fn products_are_f32_unless_the_recipe_says_bf16() {
 #[test]
 fn the_committed_recipes_are_legal() {
     Recipe::demo(&[]).expect("recipes/demo.toml");
+    for (name, text) in [
+        ("course-chatbot", include_str!("../../../recipes/course-chatbot.toml")),
+        ("fashion-mnist", include_str!("../../../recipes/fashion-mnist.toml")),
+        ("story", include_str!("../../../recipes/story.toml")),
+        ("whole-novel", include_str!("../../../recipes/whole-novel.toml")),
+    ] {
+        let recipe = Recipe::parse(text, &[]).unwrap_or_else(|error| panic!("recipes/{name}.toml: {error}"));
+        let positions: usize = recipe.model.axial_shape.iter().product();
+        assert!(positions == recipe.length || positions == 1, "{name}: {:?}", recipe.model.axial_shape);
+    }
     let text = include_str!("../../../recipes/multiwoz.toml");
     let recipe = Recipe::parse(text, &[]).expect("recipes/multiwoz.toml");
     assert!(recipe.length >= 2048);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use reformer_images::{Images, Levels};
 use reformer_text::{Dialogue, Form, Part, Role, TextError, Tokenizer};
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +75,8 @@ pub struct Corpus {
     bytes: Vec<usize>,
     /// The token that stands for text which the vocabulary cannot write.
     unknown: Option<u32>,
+    /// Tokens of each sequence, if nothing before a sequence says anything of it: an image does not go on in the next.
+    apart: Option<usize>,
 }
 
 impl Corpus {
@@ -98,8 +101,14 @@ impl Corpus {
         stop: &AtomicBool,
     ) -> Result<Self, TrainError> {
         let unknown = tokenizer.unknown_token();
-        let mut corpus =
-            Self { tokens: Vec::new(), weights: Vec::new(), starts: vec![0], bytes: vec![0], unknown };
+        let mut corpus = Self {
+            tokens: Vec::new(),
+            weights: Vec::new(),
+            starts: vec![0],
+            bytes: vec![0],
+            unknown,
+            apart: None,
+        };
         for dialogue in dialogues {
             if stop.load(Ordering::Relaxed) {
                 return Err(TextError::Stopped.into());
@@ -123,6 +132,26 @@ impl Corpus {
             return Err(TrainError::NothingToLearn { name: name.to_owned() });
         }
         Ok(corpus)
+    }
+
+    /// Images as sequences of their pixels' levels, line by line; a pixel counts as a byte.
+    pub fn of_images(images: &Images, levels: Levels) -> Self {
+        let each = images.size().pixels();
+        let tokens: Vec<u32> = images.iter().flatten().map(|&shade| levels.level(shade)).collect();
+        let starts: Vec<usize> = (0..=images.len()).map(|image| image * each).collect();
+        Self {
+            weights: vec![1.0; tokens.len()],
+            tokens,
+            bytes: starts.clone(),
+            starts,
+            unknown: None,
+            apart: Some(each),
+        }
+    }
+
+    /// Tokens of each sequence, if sequences say nothing of each other: those of images.
+    pub fn apart(&self) -> Option<usize> {
+        self.apart
     }
 
     /// Tokens in all.
@@ -154,14 +183,20 @@ impl Corpus {
     /// the part are those that its tokens stand for.
     #[must_use]
     pub fn beginning(mut self, tokens: usize, tokenizer: &Tokenizer) -> Self {
+        // Half an image is measured by nobody.
+        let tokens = self.apart.filter(|_| tokens > 0).map_or(tokens, |each| tokens.next_multiple_of(each));
         if tokens == 0 || tokens >= self.len() {
             return self;
         }
         // The dialogue that holds the last token that stays.
         let last = self.starts.partition_point(|&start| start < tokens) - 1;
-        let part = &self.tokens[self.starts[last]..tokens];
-        let stood_for: usize = part.iter().map(|&id| tokenizer.token_bytes(id).len()).sum();
-        let bytes = (self.bytes[last] + stood_for).min(self.bytes[last + 1]);
+        let bytes = if tokens == self.starts[last + 1] {
+            self.bytes[last + 1]
+        } else {
+            let part = &self.tokens[self.starts[last]..tokens];
+            let stood_for: usize = part.iter().map(|&id| tokenizer.token_bytes(id).len()).sum();
+            (self.bytes[last] + stood_for).min(self.bytes[last + 1])
+        };
         self.tokens.truncate(tokens);
         self.weights.truncate(tokens);
         self.starts.truncate(last + 1);

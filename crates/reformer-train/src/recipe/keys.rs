@@ -8,11 +8,14 @@ use toml::Value;
 use super::Recipe;
 
 /// Key and meaning, in the order of the page.
-const KEYS: [(&str, &str); 65] = [
-    ("data", "The training corpus: a file of dialogues or text, or `\"demo\"`, the built-in one"),
+const KEYS: [(&str, &str); 66] = [
+    (
+        "data",
+        "The training corpus: a file of dialogues or text, or `\"demo\"`, the built-in one; of images an IDX file or a folder of PNGs",
+    ),
     (
         "valid",
-        "The validation corpus: a file, `\"demo\"`, or `\"hold-out\"`: every 50th dialogue, or the last twentieth of less",
+        "The validation corpus: a file, `\"demo\"`, or `\"hold-out\"`: every 50th dialogue, or the last twentieth of less; of images the last tenth",
     ),
     ("length", "Tokens of a row"),
     ("batch", "Rows of a forward and backward pass"),
@@ -66,8 +69,12 @@ const KEYS: [(&str, &str); 65] = [
     ("model.tie_embeddings", "Whether the head shares the embedding's table"),
     ("model.initializer_range", "Standard deviation of initial weights"),
     ("model.resample_rotations", "New rotations for every batch instead of fixed ones"),
-    ("tokenizer.kind", "`\"bpe\"`, learned from the training corpus, or `\"bytes\"`"),
+    (
+        "tokenizer.kind",
+        "`\"bpe\"`, learned from the training corpus, `\"bytes\"`, or `\"pixels\"`: the corpus is images, a row is one of them",
+    ),
     ("tokenizer.vocab_size", "Tokens of a learned vocabulary at most, marks included"),
+    ("tokenizer.levels", "Levels of grey that pixels are rounded to, 2 to 256"),
     ("tokenizer.path", "A directory with a `tokenizer.json` to use as it is, instead of `kind`"),
     (
         "packing.form",

@@ -29,6 +29,8 @@ pub enum TokenizerKind {
     Bytes,
     /// Byte-level pair encoding trained on the training corpus.
     Bpe,
+    /// One token a pixel: the corpus is images.
+    Pixels,
 }
 
 /// `[tokenizer]`.
@@ -38,6 +40,8 @@ pub struct TokenizerRecipe {
     pub kind: TokenizerKind,
     /// Tokens of a trained vocabulary, marks included; unused by bytes.
     pub vocab_size: usize,
+    /// Levels of grey of a pixel, 2 to 256; unused by text.
+    pub levels: usize,
     /// A directory whose tokenizer is used as it is, or its `tokenizer.json`; `kind` and `vocab_size` do not matter
     /// then.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,11 +50,21 @@ pub struct TokenizerRecipe {
 
 impl TokenizerRecipe {
     pub(super) fn read(doc: &mut Document) -> Result<Self, RecipeError> {
-        let kinds = [("bytes", TokenizerKind::Bytes), ("bpe", TokenizerKind::Bpe)];
+        let kinds =
+            [("bytes", TokenizerKind::Bytes), ("bpe", TokenizerKind::Bpe), ("pixels", TokenizerKind::Pixels)];
+        let levels = doc.size("tokenizer.levels", 256, 2)?;
+        if levels > 256 {
+            return Err(doc.illegal(
+                "tokenizer.levels",
+                format_args!("got {levels}"),
+                "a pixel has at most 256",
+            ));
+        }
         Ok(Self {
             kind: doc.choice("tokenizer.kind", TokenizerKind::Bpe, &kinds)?,
             // 256 bytes and the marks must fit.
             vocab_size: doc.size("tokenizer.vocab_size", 2048, 270)?,
+            levels,
             path: Some(doc.text("tokenizer.path", "")?).filter(|path| !path.is_empty()),
         })
     }

@@ -8,11 +8,11 @@ use reformer_tensor::Cpu;
 use reformer_text::{Tokenizer, is_plain_text};
 
 use crate::checkpoint::Fingerprints;
-use crate::corpora::Corpora;
+use crate::corpora::{Corpora, Pictures, levels};
 use crate::error::TrainError;
 use crate::packing::{Corpus, Packer, Weighting};
 use crate::plan::{check_memory, planned_config};
-use crate::recipe::{ModelTokens, Recipe};
+use crate::recipe::{ModelTokens, Recipe, TokenizerKind};
 use crate::trainer::Trainer;
 
 /// Everything that is ready before the first step.
@@ -47,21 +47,12 @@ pub(crate) fn prepare(
     let cpu = Cpu::new(threads)
         .map_err(|error| TrainError::Threads { count: threads, reason: error.to_string() })?
         .with_precision(recipe.dtype);
-    let corpora = Corpora::load(&recipe)?;
-    if is_plain_text(&corpora.train) {
-        recipe.tells(corpora.valid.first().map_or("", |text| &text.turns[0].text));
-    }
-    let tokenizer = match from {
-        Some(path) => Tokenizer::load(path)?,
-        None => corpora.tokenizer(&recipe, stop)?,
+    let Encoded { tokenizer, train: corpus, valid } = match recipe.tokenizer.kind {
+        TokenizerKind::Pixels => images(&recipe, from)?,
+        TokenizerKind::Bytes | TokenizerKind::Bpe => texts(&mut recipe, from, stop)?,
     };
-    let form = recipe.packing.form;
-    let weighting = Weighting::of(&recipe.packing);
-    let corpus = Corpus::encode_until(&tokenizer, &corpora.train, form, weighting, "training", stop)?;
     // The same tokens at every evaluation: `best` compares their losses.
-    let valid = Corpus::encode_until(&tokenizer, &corpora.valid, form, Weighting::ALL, "validation", stop)?
-        .beginning(recipe.eval_tokens, &tokenizer);
-    drop(corpora);
+    let valid = valid.beginning(recipe.eval_tokens, &tokenizer);
     let (end, pad) = (tokenizer.end_token(), tokenizer.pad_token());
     let opening = end.unwrap_or(pad);
     let packer = Packer::new(corpus, &recipe, opening, pad);
@@ -76,4 +67,43 @@ pub(crate) fn prepare(
         Model::new(config, recipe.seed)
     };
     Ok(Prepared { trainer: Trainer::new(cpu, model, packer, &recipe), tokenizer, valid, opening, recipe })
+}
+
+/// What is learned and measured on, as tokens.
+struct Encoded {
+    tokenizer: Tokenizer,
+    train: Corpus,
+    valid: Corpus,
+}
+
+fn texts(recipe: &mut Recipe, from: Option<&Path>, stop: &AtomicBool) -> Result<Encoded, TrainError> {
+    let corpora = Corpora::load(recipe)?;
+    if is_plain_text(&corpora.train) {
+        recipe.tells(corpora.valid.first().map_or("", |text| &text.turns[0].text));
+    }
+    let tokenizer = match from {
+        Some(path) => Tokenizer::load(path)?,
+        None => corpora.tokenizer(recipe, stop)?,
+    };
+    let (form, weighting) = (recipe.packing.form, Weighting::of(&recipe.packing));
+    let train = Corpus::encode_until(&tokenizer, &corpora.train, form, weighting, "training", stop)?;
+    let valid = Corpus::encode_until(&tokenizer, &corpora.valid, form, Weighting::ALL, "validation", stop)?;
+    Ok(Encoded { tokenizer, train, valid })
+}
+
+fn images(recipe: &Recipe, from: Option<&Path>) -> Result<Encoded, TrainError> {
+    let pictures = Pictures::load(recipe)?;
+    let raster = pictures.raster(recipe)?;
+    let tokenizer = match from {
+        Some(path) => Tokenizer::load(path)?,
+        None => Tokenizer::pixels(raster),
+    };
+    match tokenizer.raster() {
+        Some(was) if was != raster => return Err(TrainError::OtherRaster { was, is: raster }),
+        Some(_) => {}
+        None => return Err(TrainError::NoImages),
+    }
+    let encode = |images| Corpus::of_images(images, levels(raster));
+    let [train, valid] = [&pictures.train, &pictures.valid].map(encode);
+    Ok(Encoded { tokenizer, train, valid })
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use reformer_tensor::simd::Level;
+use reformer_text::Form;
 
 use super::changes::changes;
 use super::lock::Lock;
@@ -121,6 +122,11 @@ impl<'a, 'l> Session<'a, 'l> {
             parameters: self.prepared.trainer.model().parameters().count(),
             vocab_size: self.prepared.tokenizer.vocab_size(),
             dialogues: corpus.dialogues(),
+            unit: match (corpus.apart(), self.recipe.packing.form) {
+                (Some(_), _) => "images",
+                (None, Form::Text) => "pieces of text",
+                (None, _) => "dialogues",
+            },
             epoch_tokens: corpus.len(),
             valid_tokens: self.prepared.valid.len(),
             tokens_per_step: self.recipe.tokens_per_step(),
