@@ -8,7 +8,8 @@
 //! ```
 //!
 //! so every token of the corpus is a target exactly once an epoch, and a row may hold the end of one epoch and the
-//! beginning of the next. **By length bucket** (`rows = "buckets"`), the course's way: a row is one dialogue, padded
+//! beginning of the next. Of plain text a piece of `length` tokens counts as a dialogue here: read in order, a novel
+//! would teach its chapters one after another. **By length bucket** (`rows = "buckets"`), the course's way: a row is one dialogue, padded
 //! to the power of two that holds it, and a shorter bucket has more rows, so that each batch holds about the same
 //! number of tokens. Dialogues longer than `length` continue in a row of their own, or are left out. Padding is
 //! masked and weighs nothing.

@@ -149,6 +149,24 @@ impl Corpus {
         }
     }
 
+    /// Cuts texts of more than `length` tokens into pieces of that length, which are shuffled like texts of their own. Read
+    /// in order, a novel teaches its chapters one after another, and each displaces the one before.
+    #[must_use]
+    pub fn in_pieces(mut self, length: usize) -> Self {
+        let (starts, bytes) = (std::mem::take(&mut self.starts), std::mem::take(&mut self.bytes));
+        (self.starts, self.bytes) = (vec![0], vec![0]);
+        for (text, bytes) in starts.windows(2).zip(bytes.windows(2)) {
+            // All bytes of a text are counted at its last piece.
+            for cut in (text[0] + length..text[1]).step_by(length) {
+                self.starts.push(cut);
+                self.bytes.push(bytes[0]);
+            }
+            self.starts.push(text[1]);
+            self.bytes.push(bytes[1]);
+        }
+        self
+    }
+
     /// Tokens of each sequence, if sequences say nothing of each other: those of images.
     pub fn apart(&self) -> Option<usize> {
         self.apart

@@ -103,6 +103,30 @@ proptest! {
 }
 
 #[test]
+fn a_long_text_is_read_in_pieces_in_another_order_every_epoch_and_whole() {
+    let text: String = (0..1000).map(|at| char::from(b'a' + (at % 23) as u8)).collect();
+    let dialogues = [Dialogue::of_text("novel", text), Dialogue::of_text("note", "short")];
+    let recipe = Recipe::parse("length = 64\nbatch = 1", &[]).expect("a legal recipe");
+    let tokenizer = Tokenizer::bytes();
+    let whole =
+        Corpus::encode(&tokenizer, &dialogues, Form::Text, Weighting::ALL, "test").expect("not empty");
+    let (tokens, bytes) = (whole.tokens().to_vec(), whole.text_bytes());
+    let corpus = whole.in_pieces(64);
+    // 1,001 tokens with the end are 15 pieces and a rest; the note is one.
+    assert_eq!((corpus.dialogues(), corpus.text_bytes()), (17, bytes));
+    assert!((0..15).all(|piece| corpus.dialogue(piece).0.len() == 64));
+    let mut packer = Packer::new(corpus, &recipe, 1, 0);
+    assert_ne!(packer.order(0), packer.order(1));
+    let mut seen: Vec<u32> =
+        (0..16).flat_map(|index| packer.batch(index).targets).take(tokens.len()).collect();
+    let mut wanted = tokens;
+    assert_ne!(seen, wanted, "not in order");
+    seen.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(seen, wanted);
+}
+
+#[test]
 fn epochs_and_seeds_shuffle_differently() {
     let lengths: Vec<usize> = (0..20).collect();
     let packer = |seed| packer(&lengths, &format!("seed = {seed}"));

@@ -12,7 +12,7 @@ use crate::corpora::{Corpora, Pictures, levels};
 use crate::error::TrainError;
 use crate::packing::{Corpus, Packer, Weighting};
 use crate::plan::{check_memory, planned_config};
-use crate::recipe::{ModelTokens, Recipe, TokenizerKind};
+use crate::recipe::{ModelTokens, Recipe, Rows, TokenizerKind};
 use crate::trainer::Trainer;
 
 /// Everything that is ready before the first step.
@@ -78,7 +78,8 @@ struct Encoded {
 
 fn texts(recipe: &mut Recipe, from: Option<&Path>, stop: &AtomicBool) -> Result<Encoded, TrainError> {
     let corpora = Corpora::load(recipe)?;
-    if is_plain_text(&corpora.train) {
+    let plain = is_plain_text(&corpora.train);
+    if plain {
         recipe.tells(corpora.valid.first().map_or("", |text| &text.turns[0].text));
     }
     let tokenizer = match from {
@@ -86,7 +87,10 @@ fn texts(recipe: &mut Recipe, from: Option<&Path>, stop: &AtomicBool) -> Result<
         None => corpora.tokenizer(recipe, stop)?,
     };
     let (form, weighting) = (recipe.packing.form, Weighting::of(&recipe.packing));
-    let train = Corpus::encode_until(&tokenizer, &corpora.train, form, weighting, "training", stop)?;
+    let mut train = Corpus::encode_until(&tokenizer, &corpora.train, form, weighting, "training", stop)?;
+    if plain && recipe.packing.rows == Rows::Joined {
+        train = train.in_pieces(recipe.length);
+    }
     let valid = Corpus::encode_until(&tokenizer, &corpora.valid, form, Weighting::ALL, "validation", stop)?;
     Ok(Encoded { tokenizer, train, valid })
 }
