@@ -196,8 +196,12 @@ fn print_plan(plan: &Plan, rate: f64) -> anyhow::Result<()> {
     let mut row = |name: &str, value: String| writeln!(out, "{name:16} {value}");
     row("parameters", count(plan.parameters))?;
     row("vocabulary", format!("{} at most", count(plan.vocab_size)))?;
-    let corpus = plan.corpus_bytes.map_or_else(|| "built in".into(), |bytes| number::bytes(bytes as usize));
-    row("corpus", corpus)?;
+    let corpus = plan.corpus_bytes.map(|bytes| number::bytes(bytes as usize));
+    let there = if plan.missing.is_empty() { "built in" } else { "not there" };
+    row("corpus", corpus.unwrap_or_else(|| there.into()))?;
+    for name in &plan.missing {
+        row("", format!("{name} is needed to train: name yours with --set data=FILE, valid=FILE"))?;
+    }
     let (each, seconds) = (count(plan.tokens_per_step), plan.flops_per_step / (rate * 1e9));
     match (plan.steps, plan.tokens) {
         (Some(steps), Some(tokens)) => {

@@ -66,6 +66,34 @@ fn a_dry_run_prints_a_plan_and_writes_nothing() {
 }
 
 #[test]
+fn a_dry_run_of_the_assignment_shows_its_shape_with_and_without_the_corpus() {
+    let folder = folder();
+    let recipe = folder.path().join("course-chatbot.toml");
+    fs::write(&recipe, include_str!("../../../../recipes/course-chatbot.toml")).unwrap();
+    let dry = |more: &[&str]| {
+        let output = run(&[&["train", recipe.to_str().unwrap(), "--dry-run"], more].concat());
+        assert_done(&output);
+        stdout(&output)
+    };
+    let without = dry(&[]);
+    for words in ["58,072,296", "not there", "multiwoz/train.jsonl.gz is needed to train", "--set data=FILE"]
+    {
+        assert!(without.contains(words), "no {words:?} in:\n{without}");
+    }
+    assert!(dry(&["--set", "model.layers=6"]).contains("70,673,640"));
+    let corpus = folder.path().join("train.jsonl");
+    fs::write(&corpus, "{}\n").unwrap();
+    let data = format!("data={}", corpus.display());
+    let valid = format!("valid={}", corpus.display());
+    let with = dry(&["--set", &data, "--set", &valid]);
+    assert!(with.contains("58,072,296") && with.contains("3 B") && !with.contains("not there"), "{with}");
+    // A run without its corpus is no run.
+    let out = folder.path().join("run");
+    let output = run(&["train", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    assert_fails(&output, 1, &["cannot read", "multiwoz/train.jsonl.gz"]);
+}
+
+#[test]
 fn a_dry_run_counts_memory_as_the_plan_does() {
     let folder = folder();
     let recipe = recipe(folder.path(), &[]);
