@@ -8,6 +8,7 @@ use reformer::model::memory::{model_bytes, parameter_count};
 use reformer::model::{Config, Model};
 use reformer::tensor::Cpu;
 use reformer::text::Tokenizer;
+use reformer::train::{RECIPE, Recipe, recipe_of_run};
 
 use crate::args::Global;
 use crate::exit::usage;
@@ -81,6 +82,14 @@ pub(crate) fn open(dir: &Path, global: &Global, terminal: Terminal) -> anyhow::R
 }
 
 impl OpenModel {
+    /// The recipe of the run that the checkpoint lies in, if it lies in one.
+    pub(crate) fn recipe(&self) -> anyhow::Result<Option<Recipe>> {
+        // A checkpoint of a run lies in its `checkpoints/`.
+        let folder = self.folder.canonicalize()?;
+        let run = folder.ancestors().nth(2).unwrap_or(Path::new("."));
+        Ok(if run.join(RECIPE).exists() { Some(recipe_of_run(run, &[])?) } else { None })
+    }
+
     /// Whether a conversation can be put to the model.
     pub(crate) fn chats(&self) -> bool {
         self.tokenizer.can_chat()

@@ -22,6 +22,7 @@ mod dialogue;
 mod emitter;
 pub mod engine;
 mod error;
+mod fixed;
 mod log_probs;
 mod request;
 mod rules;

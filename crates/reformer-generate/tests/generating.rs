@@ -238,3 +238,26 @@ fn a_long_conversation_drops_its_oldest_turns_and_keeps_the_system_prompt() {
     assert!(dropped > 0 && dropped.is_multiple_of(2), "{dropped}");
     assert_eq!(session.conversation().turns().len(), 20);
 }
+
+#[test]
+fn drawing_a_fixed_number_of_tokens_uses_every_position_and_stops_when_told() {
+    let room = Room::new(1);
+    let generator = room.generator();
+    let (sampling, prompt) = (settings(4, 1), room.tokenizer.encode("hello").unwrap());
+    let request = Request::new(&prompt, &sampling);
+    // The last token is read by nobody, so it needs no position.
+    let most = POSITIONS + 1 - prompt.len();
+    let all = generator.draw_tokens(&request, most, &mut || ControlFlow::Continue(())).unwrap();
+    assert_eq!(all.len(), most);
+    let mut left = 3;
+    let some = generator
+        .draw_tokens(&request, most, &mut || {
+            left -= 1;
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .unwrap();
+    assert_eq!(some, all[..3]);
+    let error = generator.draw_tokens(&request, most + 1, &mut || ControlFlow::Continue(())).unwrap_err();
+    assert!(matches!(error, GenerateError::ContextLength { .. }), "{error}");
+    assert!(generator.draw_tokens(&request, 0, &mut || ControlFlow::Continue(())).unwrap().is_empty());
+}

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::TypedValueParser;
 
 use super::decoding::{DecodingArgs, SamplingArgs};
 
@@ -18,6 +19,18 @@ pub(crate) struct GenerateArgs {
     /// Continue the text of a file
     #[arg(short, long, value_name = "FILE", conflicts_with = "prompt")]
     pub(crate) file: Option<PathBuf>,
+    /// Complete images from their upper half: of an IDX file, a PNG or a folder of PNGs, or `hold-out`, those that the run
+    /// did not learn
+    #[arg(long, value_name = "FILE",
+        conflicts_with_all = ["prompt", "file", "no_prompt", "dialogue", "beams", "log_probs", "prompt_cache", "context",
+            "max_tokens", "stop"])]
+    pub(crate) image: Option<PathBuf>,
+    /// How many images, drawn by the seed
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "image", value_parser = images())]
+    pub(crate) images: usize,
+    /// The picture that they are written to, as a PNG: each given, completed and as it is
+    #[arg(short, long, value_name = "FILE", requires = "image")]
+    pub(crate) output: Option<PathBuf>,
     /// Print only what the model says, not the prompt before it
     #[arg(long, conflicts_with = "dialogue")]
     pub(crate) no_prompt: bool,
@@ -48,4 +61,9 @@ pub(crate) struct GenerateArgs {
     /// Print one JSON object instead of streaming
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// As many images as a picture holds.
+fn images() -> impl TypedValueParser<Value = usize> {
+    clap::value_parser!(u16).range(1..=100).map(usize::from)
 }

@@ -4,15 +4,19 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context;
+use reformer::images::Images;
 use reformer::model::{Config, Kind};
 use reformer::tensor::Precision;
 use reformer::text::Dialogue;
-use reformer::train::corpora::{self, Part};
+use reformer::train::corpora::{self, Corpora, Part};
+use reformer::train::recipe::HOLD_OUT;
 use reformer::train::{
-    CompareOptions, EvalOptions, EvalReport, RECIPE, compare_steps, evaluate, mask_token, recipe_of_run,
+    CompareOptions, EvalOptions, EvalReport, compare_steps, evaluate, evaluate_images, mask_token,
 };
 use serde::Serialize;
 
+use super::complete;
 use crate::args::{EvalArgs, Global};
 use crate::exit::usage;
 use crate::open_model::{self, OpenModel};
@@ -33,6 +37,42 @@ struct Line<'a> {
     seconds: f64,
 }
 
+/// What is measured on.
+enum Data {
+    Texts(Vec<Dialogue>),
+    Images(Images),
+}
+
+impl Data {
+    /// What the model understands of a file's kinds, or what its run held out.
+    fn read(opened: &OpenModel, name: &Path) -> anyhow::Result<Self> {
+        if opened.tokenizer.raster().is_some() {
+            return complete::images(opened, name).map(Self::Images);
+        }
+        if name != Path::new(HOLD_OUT) {
+            return Ok(Self::Texts(corpora::read(&name.to_string_lossy(), Part::Valid)?));
+        }
+        let recipe = opened.recipe()?.with_context(|| {
+            format!("{} lies in no run, so nothing was held out; name a file", opened.folder.display())
+        })?;
+        Ok(Self::Texts(Corpora::load(&recipe)?.valid))
+    }
+
+    fn bits(&self) -> &'static str {
+        match self {
+            Self::Texts(_) => "bits/byte",
+            Self::Images(_) => "bits/pixel",
+        }
+    }
+
+    fn unit(&self) -> &'static str {
+        match self {
+            Self::Texts(_) => "bytes",
+            Self::Images(_) => "pixels",
+        }
+    }
+}
+
 /// Evaluates once for each number of hashes. With several, JSON is one object with a `runs` array, in order.
 pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
     if args.task.asked() {
@@ -50,8 +90,16 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
         // As prompts are read then.
         opened.cpu = opened.cpu.with_precision(Precision::Bf16);
     }
-    let dialogues = corpora::read(&data.to_string_lossy(), Part::Valid)?;
-    let length = length(&opened, args.length)?;
+    let measured = Data::read(&opened, data)?;
+    let length = match (&measured, args.length) {
+        (Data::Images(images), None) => images.size().pixels(),
+        (Data::Images(images), Some(_)) => {
+            let problem =
+                format!("--length: a row is one image of {} pixels; leave the flag out", images.size());
+            return Err(usage(anyhow::anyhow!(problem)));
+        }
+        (Data::Texts(_), asked) => length(&opened, asked)?,
+    };
     let attention = decoding::attention(args.attention);
     let causal = opened.model.config().is_decoder;
     if let Some(rows) = args.decode {
@@ -63,7 +111,10 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
         }
         let options =
             CompareOptions { len: length, rows, attention, storage: Precision::F32, packed: packed.as_ref() };
-        return compare(&opened, &dialogues, &options, args.json);
+        let Data::Texts(dialogues) = &measured else {
+            return Err(usage(anyhow::anyhow!("--decode compares texts; leave it out for images")));
+        };
+        return compare(&opened, dialogues, &options, args.json);
     }
     let trained = opened.model.config().num_hashes;
     let rounds = match args.num_hashes.as_slice() {
@@ -84,7 +135,11 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
         let started = clock();
         let changed = (num_hashes != trained).then_some(num_hashes);
         let options = EvalOptions { num_hashes: changed, attention, ..EvalOptions::rows_of(length) };
-        let report = evaluate(&opened.cpu, &opened.model, &opened.tokenizer, &dialogues, &options)?;
+        let OpenModel { cpu, model, tokenizer, .. } = &opened;
+        let report = match &measured {
+            Data::Texts(dialogues) => evaluate(cpu, model, tokenizer, dialogues, &options)?,
+            Data::Images(images) => evaluate_images(cpu, model, tokenizer, images, &options)?,
+        };
         reports.push((num_hashes, report, clock() - started));
     }
     if let Some((_, report, _)) = reports.first()
@@ -121,16 +176,25 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
     let mut out = crate::terminal::stdout();
     writeln!(
         out,
-        "{:>7} {:>9} {:>6} {:>8} {:>10} {:>9} {:>8} {:>11} {:>11}",
-        "length", "attention", "rounds", "loss", "perplexity", "bits/byte", "accuracy", "tokens", "bytes"
+        "{:>7} {:>9} {:>6} {:>8} {:>10} {:>10} {:>8} {:>11} {:>11}",
+        "length",
+        "attention",
+        "rounds",
+        "loss",
+        "perplexity",
+        measured.bits(),
+        "accuracy",
+        "tokens",
+        measured.unit()
     )?;
     for (num_hashes, r, _) in &reports {
         // Rounds say nothing where nothing is hashed.
         let rounds = if attends == "lsh" { num_hashes.to_string() } else { "-".into() };
-        let bits = r.bits_per_byte.map_or_else(|| "-".into(), |bits| format!("{bits:.4}"));
+        let bits = r.bits_per_byte.or(r.bits_per_pixel);
+        let bits = bits.map_or_else(|| "-".into(), |bits| format!("{bits:.4}"));
         writeln!(
             out,
-            "{length:>7} {attends:>9} {rounds:>6} {:>8.4} {:>10.3} {bits:>9} {:>7.2}% {:>11} {:>11}",
+            "{length:>7} {attends:>9} {rounds:>6} {:>8.4} {:>10.3} {bits:>10} {:>7.2}% {:>11} {:>11}",
             r.loss,
             r.perplexity,
             r.accuracy * 100.0,
@@ -194,9 +258,6 @@ fn length(opened: &OpenModel, asked: Option<usize>) -> anyhow::Result<usize> {
         opened.model.config().check_length(length).map_err(usage)?;
         return Ok(length);
     }
-    // A checkpoint of a run lies in its `checkpoints/`.
-    let folder = opened.folder.canonicalize()?;
-    let run = folder.ancestors().nth(2).unwrap_or(Path::new("."));
-    let trained = run.join(RECIPE).exists().then(|| recipe_of_run(run, &[])).and_then(Result::ok);
+    let trained = opened.recipe()?;
     Ok(trained.map_or(LENGTH, |recipe| recipe.length).min(limit))
 }

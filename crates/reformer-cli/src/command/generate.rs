@@ -24,6 +24,9 @@ use crate::{decoding, json, machine, open_model, prompt_text, sampling};
 /// Opens the model and continues the prompt; the prompt itself is printed before, so that the text reads whole, once
 /// it is sure that the model can take it.
 pub(crate) fn run(args: &GenerateArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
+    if let Some(source) = &args.image {
+        return super::complete::run(args, source, global, terminal);
+    }
     let folder = open_model::checkpoint(&args.model)?;
     let settings = sampling::resolve(&folder, &args.sampling, global.seed)?;
     let prompt = match &args.file {

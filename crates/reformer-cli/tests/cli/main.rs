@@ -9,6 +9,7 @@ mod explain;
 mod fixture;
 mod generate;
 mod helping;
+mod images;
 mod inspect_and_eval;
 mod kill_resume;
 mod plan;
