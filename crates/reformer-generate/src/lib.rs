@@ -29,6 +29,7 @@ mod rules;
 mod sampling;
 mod sequence;
 mod stats;
+mod story;
 
 pub use beam::{BeamSearch, Hypothesis};
 pub use chain::Chain;
@@ -45,3 +46,4 @@ pub use rules::Rule;
 pub use sampling::Sampling;
 pub use sequence::{Completion, Finish};
 pub use stats::Stats;
+pub use story::{Passage, Story, StorySession};

@@ -12,13 +12,16 @@ pub(crate) struct ChatArgs {
     /// A run or a checkpoint directory
     #[arg(value_name = "DIR")]
     pub(crate) model: PathBuf,
+    /// Tell a story in turn, with a model of plain text: your line, then its paragraph
+    #[arg(long, conflicts_with_all = ["system", "tables"])]
+    pub(crate) story: bool,
     /// An instruction that stands before the conversation
     #[arg(long, value_name = "TEXT")]
     pub(crate) system: Option<String>,
     /// Say this, print the reply and leave; `-` reads it from stdin
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) prompt: Option<String>,
-    /// Continue a conversation that /save wrote
+    /// Continue a conversation that /save wrote, or a story
     #[arg(long, value_name = "FILE")]
     pub(crate) load: Option<PathBuf>,
     /// Let the model look things up in this SQLite file (see `reformer data tables`); -v shows what it asks

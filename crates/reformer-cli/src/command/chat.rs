@@ -16,6 +16,9 @@ use crate::{decoding, machine, number, prompt_text, sampling};
 
 /// Opens the model and talks.
 pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
+    if args.story {
+        return super::story::run(args, global, terminal);
+    }
     let folder = open_model::checkpoint(&args.model)?;
     let seed = global.seed.unwrap_or_else(sampling::new_seed);
     let mut settings = sampling::resolve(&folder, &args.sampling, Some(seed))?;
@@ -30,14 +33,22 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
     };
     let mut opened = open_model::open(&args.model, global, terminal)?;
     if !opened.chats() {
+        let dir = args.model.display();
         anyhow::bail!(
-            "{} is a completion model: {}; continue a text with `reformer generate {} -p TEXT`",
+            "{} is a completion model: {}",
             folder.display(),
             match opened.tokenizer.form() {
-                Form::Text => "it learned plain text, in which nobody speaks",
-                _ => "its tokenizer has neither role marks nor a chat template, so it cannot tell who speaks",
+                _ if opened.tokenizer.raster().is_some() =>
+                    format!("it learned images; complete one with `reformer generate {dir} --image FILE`"),
+                Form::Text => format!(
+                    "it learned plain text, in which nobody speaks; tell a story with it, `reformer chat {dir} --story`, \
+                     or continue a text, `reformer generate {dir} -p TEXT`"
+                ),
+                _ => format!(
+                    "its tokenizer has neither role marks nor a chat template, so it cannot tell who speaks; continue a \
+                     text with `reformer generate {dir} -p TEXT`"
+                ),
             },
-            args.model.display()
         );
     }
 
@@ -109,7 +120,8 @@ fn tables(args: &ChatArgs, opened: &OpenModel, terminal: Terminal) -> anyhow::Re
     Tables::open(path, args.bookings.as_deref(), terminal).map(Some)
 }
 
-fn about(opened: &OpenModel) -> String {
+/// A line about the model.
+pub(crate) fn about(opened: &OpenModel) -> String {
     let config = opened.model.config();
     let positions = config.position_limit().map_or_else(|| "any number of".into(), number::count);
     format!(

@@ -12,5 +12,6 @@ pub(crate) mod inspect;
 pub(crate) mod plan;
 pub(crate) mod plot;
 pub(crate) mod recipe;
+pub(crate) mod story;
 pub(crate) mod task;
 pub(crate) mod train;

@@ -7,6 +7,7 @@ mod command;
 mod compose;
 mod lookups;
 mod source;
+mod story;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ use reformer::text::Role;
 
 pub(crate) use lookups::Tables;
 pub(crate) use source::{Source, history_path};
+pub(crate) use story::{StoryRepl, load_story};
 
 use crate::exit::{INTERRUPTED, report};
 use crate::interrupt::Interrupt;

@@ -16,5 +16,6 @@ mod plan;
 mod plot;
 mod refusals;
 mod run_directory;
+mod story;
 mod tables;
 mod train;

@@ -96,6 +96,14 @@ fn label(canvas: &mut Canvas, (x, y): (f64, f64), words: &str, class: &str) {
         Anchor::Middle
     };
     let y = (y - 6.0).clamp(TOP + 10.0, TOP + SQUARE - 4.0);
+    // Paper under the words: points behind them would make them unreadable.
+    let width = 6.4 * words.chars().count() as f64 + 6.0;
+    let left = match anchor {
+        Anchor::Start => x - 3.0,
+        Anchor::Middle => x - width / 2.0,
+        Anchor::End => x + 3.0 - width,
+    };
+    canvas.rect((left, y - 10.5), (width, 14.0), "paper");
     canvas.words((x, y), anchor, class, words);
 }
 
