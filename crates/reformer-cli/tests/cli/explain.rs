@@ -187,3 +187,18 @@ fn a_model_without_lsh_layers_and_a_place_for_pictures_that_is_a_file_are_refuse
     let output = run(&["explain", "hashing", "-o", recipe.to_str().unwrap()]);
     assert_fails(&output, 1, &["cannot make the directory", "tiny.toml"]);
 }
+
+#[test]
+fn the_pictures_of_the_documents_are_readable_without_a_browser() {
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/course");
+    let mut seen = 0;
+    for picture in fs::read_dir(pictures).unwrap() {
+        let path = picture.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "svg") {
+            let svg = fs::read_to_string(&path).unwrap();
+            assert!(!svg.contains("var("), "{}: strict renderers draw CSS variables black", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 11, "only {seen} pictures");
+}
