@@ -176,8 +176,8 @@ pub(crate) struct EvalArgs {
     /// A run or a checkpoint directory
     #[arg(value_name = "DIR", required_unless_present_any = ["score", "oracle"], conflicts_with_all = ["score", "oracle"])]
     pub(crate) model: Option<PathBuf>,
-    /// The corpus: a file as training reads it, `demo`: the held-out dialogues of the built-in one, or `hold-out`: what the
-    /// model's run held out
+    /// The corpus: a file as training reads it, `demo`: the held-out dialogues of the built-in one, or `hold-out`:
+    /// what the model's run held out
     #[arg(long, value_name = "FILE", required_unless_present_any = ["dialogues", "score"])]
     pub(crate) data: Option<PathBuf>,
     /// Attend in LSH layers as trained, or exactly

@@ -1,5 +1,5 @@
-//! IDX, the format of MNIST and its sisters: two zero bytes, a type, a number of dimensions, the dimensions as big-endian
-//! `u32`, then the values.
+//! IDX, the format of MNIST and its sisters: two zero bytes, a type, a number of dimensions, the dimensions as
+//! big-endian `u32`, then the values.
 //!
 //! ```text
 //! 00 00 08 03 | images | height | width | one byte a pixel, line by line

@@ -19,8 +19,8 @@ pub(crate) struct GenerateArgs {
     /// Continue the text of a file
     #[arg(short, long, value_name = "FILE", conflicts_with = "prompt")]
     pub(crate) file: Option<PathBuf>,
-    /// Complete images from their upper half: of an IDX file, a PNG or a folder of PNGs, or `hold-out`, those that the run
-    /// did not learn
+    /// Complete images from their upper half: of an IDX file, a PNG or a folder of PNGs, or `hold-out`, those that the
+    /// run did not learn
     #[arg(long, value_name = "FILE",
         conflicts_with_all = ["prompt", "file", "no_prompt", "dialogue", "beams", "log_probs", "prompt_cache", "context",
             "max_tokens", "stop"])]

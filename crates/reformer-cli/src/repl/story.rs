@@ -1,7 +1,7 @@
 //! A story at a prompt: the reader's line, then the model's paragraph; undo, retry, save.
 //!
-//! Paragraphs are data and go to stdout, the rest is talk. On a terminal a paragraph is laid out anew, whatever lines it
-//! has; in a pipe, and in the file that /save writes, it is as the model wrote it.
+//! Paragraphs are data and go to stdout, the rest is talk. On a terminal a paragraph is laid out anew, whatever lines
+//! it has; in a pipe, and in the file that /save writes, it is as the model wrote it.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

@@ -149,8 +149,8 @@ impl Corpus {
         }
     }
 
-    /// Cuts texts of more than `length` tokens into pieces of that length, which are shuffled like texts of their own. Read
-    /// in order, a novel teaches its chapters one after another, and each displaces the one before.
+    /// Cuts texts of more than `length` tokens into pieces of that length, which are shuffled like texts of their own.
+    /// Read in order, a novel teaches its chapters one after another, and each displaces the one before.
     #[must_use]
     pub fn in_pieces(mut self, length: usize) -> Self {
         let (starts, bytes) = (std::mem::take(&mut self.starts), std::mem::take(&mut self.bytes));

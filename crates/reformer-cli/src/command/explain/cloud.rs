@@ -66,8 +66,9 @@ pub(crate) fn draw(
                 for (sign, turn) in [("", 0.0), ("−", std::f64::consts::PI)] {
                     let at = angle(direction) + turn;
                     canvas.line(end(at, 0.0), end(at, reach), "frame");
-                    canvas.dot(end(at, reach), 2.4, "ink");
                     label(&mut canvas, end(at, reach + 0.06 * REACH), &format!("{sign}r{i}"), "ink small");
+                    // Over the paper of the label, which may reach as far as the tip.
+                    canvas.dot(end(at, reach), 2.4, "ink");
                 }
             }
         }
