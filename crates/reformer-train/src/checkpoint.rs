@@ -157,18 +157,22 @@ impl Checkpoints {
     ) -> Result<PathBuf, TrainError> {
         let name = format!("step-{:06}", state.step);
         let (unfinished, path) = (self.hidden(&name), self.folder.join(&name));
-        let mut attempt = || {
+        let attempt = || {
             let done = write(&unfinished, state, model, tokenizer, optimizer)
                 .and_then(|()| Ok(self.publish(&unfinished, &path)?))
                 .and_then(|()| Ok(self.point("last", &name)?));
             // Gives the space back; the cause is what matters.
             done.inspect_err(|_| drop(remove(&unfinished)))
         };
-        let saved = attempt()
-            .or_else(|error| if is_full(&*error) && self.make_room(keep)? { attempt() } else { Err(error) });
         let problem = |error: Fault| self.problem(&path, error.to_string());
-        saved.map_err(problem)?;
+        self.with_room(keep, attempt).map_err(problem)?;
         Ok(path)
+    }
+
+    /// Tries once more if the disk was full and something may go.
+    fn with_room(&self, keep: usize, mut attempt: impl FnMut() -> Result<(), Fault>) -> Result<(), Fault> {
+        attempt()
+            .or_else(|error| if is_full(&*error) && self.make_room(keep)? { attempt() } else { Err(error) })
     }
 
     /// Removes what may go once the next checkpoint is there, if that is anything; the newest stays.
@@ -405,4 +409,42 @@ fn make_link(name: &str, link: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn make_link(name: &str, link: &Path) -> io::Result<()> {
     fs::write(link, name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::saved::FILES;
+
+    /// Three checkpoints, and how often a save on a disk with room for `fits` of them was tried.
+    fn saves(fits: usize, keep: usize, kind: io::ErrorKind) -> (Vec<u64>, usize, bool) {
+        let run = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::of(run.path());
+        for step in 1..=3 {
+            let path = checkpoints.folder.join(format!("step-{step:06}"));
+            fs::create_dir_all(&path).unwrap();
+            for file in FILES {
+                fs::write(path.join(file), "").unwrap();
+            }
+        }
+        let mut tried = 0;
+        let saved = checkpoints.with_room(keep, || {
+            tried += 1;
+            // As a checkpoint's writing reports it, with a cause below.
+            let full = TrainError::saving(run.path(), &io::Error::from(kind));
+            if checkpoints.steps().len() < fits { Ok(()) } else { Err(io::Error::new(kind, full).into()) }
+        });
+        (checkpoints.steps().into_iter().map(|(step, _)| step).collect(), tried, saved.is_ok())
+    }
+
+    #[test]
+    fn a_full_disk_is_given_what_keep_would_remove_and_no_more() {
+        let full = io::ErrorKind::StorageFull;
+        assert_eq!(saves(4, 1, full), (vec![1, 2, 3], 1, true), "there is room");
+        assert_eq!(saves(3, 3, full), (vec![2, 3], 2, true), "one goes");
+        assert_eq!(saves(3, 1, full), (vec![3], 2, true), "all but the newest go");
+        assert_eq!(saves(1, 1, full), (vec![3], 2, false), "the newest stays though it does not fit");
+        assert_eq!(saves(3, 4, full), (vec![1, 2, 3], 1, false), "nothing may go");
+        assert_eq!(saves(3, 1, io::ErrorKind::PermissionDenied), (vec![1, 2, 3], 1, false), "another fault");
+    }
 }

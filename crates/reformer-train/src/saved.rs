@@ -13,7 +13,7 @@ pub(crate) const CHECKPOINTS: &str = "checkpoints";
 pub(crate) const STATE: &str = "training_state.json";
 pub(crate) const MOMENTS: &str = "training_state.safetensors";
 /// What a complete checkpoint has in any case; a tokenizer of bytes has no tokenizer.json.
-const FILES: [&str; 6] =
+pub(crate) const FILES: [&str; 6] =
     ["config.json", "model.safetensors", "tokenizer_config.json", "generation_config.json", STATE, MOMENTS];
 
 /// Whether a directory holds every file of a checkpoint that training can go on from.
