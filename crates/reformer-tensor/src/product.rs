@@ -1,13 +1,12 @@
 //! Products of matrices.
 //!
 //! A product is cut into a grid of panels of `c` whose size follows from the shape alone; each panel is computed by one
-//! thread, start to end. So the bits do not depend on how many threads there are. Inside a panel one of three engines
+//! thread, start to end. So the bits do not depend on how many threads there are. Inside a panel one of two engines
 //! works, chosen by [`choose`] from the shape:
 //!
 //! - our own register blocks and rows of dot products ([`crate::tile`]): whatever is small, flat as a step of
 //!   decoding, or multiplies by a transpose on the right (the weights of a linear layer, `[out, in]`);
-//! - `gemm`: large `aᵀ·b` (the gradients of weights) and wide outputs;
-//! - `faer`: the large rest.
+//! - `gemm`: the large rest, `aᵀ·b` (the gradients of weights) above all.
 //!
 //! Where [`Cpu::precision`] is [`Precision::Bf16`], large products round their operands instead: [`crate::bf16`].
 //!
@@ -46,7 +45,6 @@ pub fn matmul_tn(cpu: &Cpu, a: View<'_>, b: View<'_>, w: Write, c: ViewMut<'_>) 
 pub(crate) enum Engine {
     Dots,
     Tile,
-    Faer,
     Gemm,
     Bf16,
 }
@@ -56,26 +54,24 @@ pub(crate) enum Engine {
 /// GFLOP per second of one Zen 4 core (peak 116), each engine by turns:
 ///
 /// ```text
-///                        ours   faer   gemm
-/// 4096 x  512 over  512   99    104    104
-/// 4096 x 2048 over  512   85     86     97    a wide output
-/// 4096 x  512 over  512  111    102     60    bᵀ
-/// 4096 x  512 over 2048   99     90     49    bᵀ
-///  512 x  512 over 4096   69     82     96    aᵀ
+///                        ours   gemm
+/// 4096 x  512 over  512   99    104
+/// 4096 x 2048 over  512   85     97    a wide output
+/// 4096 x  512 over  512  111     60    bᵀ
+/// 4096 x  512 over 2048   99     49    bᵀ
+///  512 x  512 over 4096   69     96    aᵀ
 /// ```
 fn choose(form: Form, m: usize, n: usize, k: usize) -> Engine {
-    // Below this many products a crate's packing and set-up show.
+    // Below this many products the library's packing and set-up show.
     const SMALL: usize = 1 << 18;
     match form {
         Form::RightTransposed if m < 24 => Engine::Dots,
         Form::RightTransposed => Engine::Tile,
         // One row against a matrix, or a block that the first caches hold.
         _ if m <= 2 || m * n * k <= SMALL => Engine::Tile,
-        // The libraries take the best instructions that they find, not those that were chosen.
+        // The library takes the best instructions that it finds, not those that were chosen.
         _ if Level::is_chosen() => Engine::Tile,
-        Form::LeftTransposed => Engine::Gemm,
-        Form::Plain if n >= 1024 => Engine::Gemm,
-        Form::Plain => Engine::Faer,
+        Form::LeftTransposed | Form::Plain => Engine::Gemm,
     }
 }
 
@@ -186,31 +182,9 @@ fn panel(
             // SAFETY: `multiply` checked the shapes, and the panels are cut from them; `c` is exclusive.
             dispatch(unsafe { BlockProduct::new([m, n, k], a, b, (c.as_mut_ptr(), stride), add) });
         }
-        // SAFETY: as above.
-        Engine::Faer => unsafe { by_faer([m, n, k], a, b, c, add) },
-        // SAFETY: as above.
+        // SAFETY: `multiply` checked the shapes, and the panels are cut from them; `c` is exclusive.
         Engine::Gemm => unsafe { by_gemm([m, n, k], a, b, c, add) },
         Engine::Bf16 => unreachable!("`multiply` has taken this way before the panels are cut"),
-    }
-}
-
-/// # Safety
-/// `a` spans `[m, k]`, `b` `[k, n]`, `c` `[m, n]`.
-unsafe fn by_faer([m, n, k]: [usize; 3], a: Operand<'_>, b: Operand<'_>, mut c: ViewMut<'_>, add: bool) {
-    use faer::{Accum, MatMut, MatRef, Par};
-    let (a, a_row, a_col) = a.parts();
-    let (b, b_row, b_col) = b.parts();
-    let stride = c.stride() as isize;
-    // SAFETY: the caller vouches for the extents; `c` is exclusive.
-    unsafe {
-        faer::linalg::matmul::matmul(
-            MatMut::from_raw_parts_mut(c.as_mut_ptr(), m, n, stride, 1),
-            if add { Accum::Add } else { Accum::Replace },
-            MatRef::from_raw_parts(a, m, k, a_row as isize, a_col as isize),
-            MatRef::from_raw_parts(b, k, n, b_row as isize, b_col as isize),
-            1.0_f32,
-            Par::Seq,
-        );
     }
 }
 
@@ -220,28 +194,29 @@ unsafe fn by_gemm([m, n, k]: [usize; 3], a: Operand<'_>, b: Operand<'_>, mut c: 
     let (a, a_row, a_col) = a.parts();
     let (b, b_row, b_col) = b.parts();
     let stride = c.stride() as isize;
+    // The library has columns where `c` has rows, so it multiplies the transposes: `cᵀ = bᵀ·aᵀ`.
     // SAFETY: the caller vouches for the extents; `c` is exclusive.
     unsafe {
-        gemm::gemm(
-            m,
+        gemm_f32::gemm::f32::get_gemm_fn()(
             n,
+            m,
             k,
             c.as_mut_ptr(),
-            1,
             stride,
+            1,
             add,
-            a,
-            a_col as isize,
-            a_row as isize,
             b,
-            b_col as isize,
             b_row as isize,
-            1.0_f32,
+            b_col as isize,
+            a,
+            a_row as isize,
+            a_col as isize,
+            1.0,
             1.0,
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            gemm_common::Parallelism::None,
         );
     }
 }

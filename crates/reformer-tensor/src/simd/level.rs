@@ -67,7 +67,7 @@ impl Level {
 
     /// Whether the level of this process was chosen, not detected.
     ///
-    /// Then every product goes by our own kernels: the product libraries ask the processor themselves and take the best
+    /// Then every product goes by our own kernels: the product library asks the processor itself and takes the best
     /// it has. So a chosen level gives the same bits on every processor that has it.
     #[inline]
     pub fn is_chosen() -> bool {
