@@ -23,8 +23,10 @@ pub(crate) fn run(root: &Path, data: bool) -> Result<()> {
     }
     closing.extend(step(root, "doctests", &["test", "--workspace", "--doc"], &[])?);
     // As their headers say, but unoptimised: what has just been built for the tests. None is given input to read.
-    for example in ["lsh_attention", "train_tiny", "chat_loop"] {
-        step(root, example, &["run", "--quiet", "-p", "reformer", "--example", example], &[])?;
+    for (room, example, arguments) in EXAMPLES {
+        let mut run = vec!["run", "--quiet", "-p", room, "--example", example];
+        run.extend(arguments);
+        step(root, example, &run, &[])?;
     }
     step(root, "rustdoc", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     println!("── what ran");
@@ -34,6 +36,16 @@ pub(crate) fn run(root: &Path, data: bool) -> Result<()> {
     println!("── all checks passed in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())
 }
+
+/// Every example that needs no data: its package, its name, its arguments.
+const EXAMPLES: [(&str, &str, &[&str]); 6] = [
+    ("reformer", "lsh_attention", &[]),
+    ("reformer", "train_tiny", &[]),
+    ("reformer", "chat_loop", &[]),
+    ("reformer-lsh", "neighbours", &[]),
+    ("reformer-attention", "lsh_versus_full", &[]),
+    ("reformer-text", "show_demo", &[]),
+];
 
 /// The tests that need nothing but the tree, or those that need data.
 fn tests(root: &Path, data: bool) -> Result<Vec<String>> {

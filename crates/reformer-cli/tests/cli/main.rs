@@ -5,6 +5,7 @@
 mod bench;
 mod chat;
 mod data;
+mod documents;
 mod explain;
 mod fixture;
 mod generate;

@@ -80,7 +80,12 @@ pub(super) fn files(folder: &Path) -> Result<(Vec<PathBuf>, Vec<String>), TextEr
     if !left_out.is_empty() {
         let shown = left_out.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
         let more = if left_out.len() > 5 { ", …" } else { "" };
-        notes.push(format!("{} files of the folder are not read: {shown}{more}", left_out.len()));
+        let files = if left_out.len() == 1 {
+            "1 file of the folder is".to_owned()
+        } else {
+            format!("{} files of the folder are", left_out.len())
+        };
+        notes.push(format!("{files} not read: {shown}{more}"));
     }
     if !folders.is_empty() {
         notes.push(format!("{} folders in it are not read: {}", folders.len(), folders.join(", ")));
