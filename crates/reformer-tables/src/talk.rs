@@ -120,8 +120,12 @@ impl Talk {
     }
 
     /// The result of a `lookup`, as JSON; `self` has learned it.
+    ///
+    /// Of several wishes those that name something unknown are left out: "the same people" where nobody was counted says
+    /// no less about the area. A booking that needs them will say that they are missing.
     pub fn look_up(&mut self, database: &Database, call: &Call) -> Lookup {
-        let result = match self.wishes(database.schema(), call) {
+        let known = self.without_unknown(call);
+        let result = match self.wishes(database.schema(), known.as_ref().unwrap_or(call)) {
             Ok((name, wishes)) => match database.schema().table(&name) {
                 Some(table) => self.found(database, table, wishes),
                 None => refusal(&format!("no table {name}")),
@@ -131,6 +135,19 @@ impl Talk {
         let lookup = Lookup { call: call.clone(), result };
         self.learn(&lookup);
         lookup
+    }
+
+    /// The call without the wishes whose placeholders nothing fills; none if nothing or all would be left out.
+    fn without_unknown(&self, call: &Call) -> Option<Call> {
+        let (table, values) = call.table_values()?;
+        let is_known = |piece: Piece<'_>| match piece {
+            Piece::Special(placeholder) => self.value(&placeholder).is_some(),
+            Piece::Text(_) => true,
+        };
+        let filled = values.iter().filter(|(_, value)| split(value).into_iter().all(is_known));
+        let kept: Vec<(&str, &str)> = filled.copied().collect();
+        let some = !kept.is_empty() && kept.len() < values.len();
+        some.then(|| Call::of_table(&call.tool, table, kept))
     }
 
     fn found(&self, database: &Database, table: &Table, wishes: Vec<(String, String)>) -> String {

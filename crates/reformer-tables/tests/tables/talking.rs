@@ -149,3 +149,17 @@ fn a_full_slot_says_so_and_the_conversation_keeps_its_earlier_reference() {
     assert_eq!(host.book("hotel", &[]), "not possible : no room");
     assert_eq!(host.talk.fill("{hotel.reference}"), before);
 }
+
+#[test]
+fn a_wish_that_names_something_unknown_is_left_out_of_a_lookup_and_missed_by_its_booking() {
+    let town = Town::new();
+    let database = town.database();
+    let (mut bookings, mut talk) = (Bookings::in_memory().unwrap(), Talk::default());
+    let wishes = [("area", "east"), ("book people", "{train.book people}"), ("book day", "sunday")];
+    let lookup = talk.look_up(&database, &Call::of_table("lookup", "hotel", wishes));
+    assert_eq!(lookup.said(), "1 ; east ; 4");
+    let known: Vec<_> = talk.about("hotel").unwrap().wishes.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(known, ["area", "book day"]);
+    let booked = talk.book(&database, &mut bookings, &Call::of_table("book", "hotel", []));
+    assert_eq!(booked.said(), "not possible : book people is not known");
+}
