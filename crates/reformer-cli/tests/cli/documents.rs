@@ -1,5 +1,5 @@
-//! Every command of the README is run, in its order, in one folder: the real binary on small stand-ins of the files that
-//! it names.
+//! Every command of the README is run, in its order, in one folder: the real binary on small stand-ins of the files
+//! that it names.
 //!
 //! Training is shortened, and so are the lengths of the benchmarks; nothing else is changed. What begins with `cargo`
 //! and is not our program is run by the checks themselves.
