@@ -81,6 +81,19 @@ pub(crate) fn open(dir: &Path, global: &Global, terminal: Terminal) -> anyhow::R
     Ok(OpenModel { folder, cpu, model, tokenizer })
 }
 
+/// Opens a model that is to continue something.
+pub(crate) fn open_to_write(dir: &Path, global: &Global, terminal: Terminal) -> anyhow::Result<OpenModel> {
+    let opened = open(dir, global, terminal)?;
+    if opened.model.config().is_decoder {
+        return Ok(opened);
+    }
+    bail!(
+        "{}: \"is_decoder\" is false: a bidirectional model fills gaps and cannot continue a text; `reformer eval` \
+         measures it",
+        opened.folder.join("config.json").display()
+    )
+}
+
 impl OpenModel {
     /// The recipe of the run that the checkpoint lies in, if it lies in one.
     pub(crate) fn recipe(&self) -> anyhow::Result<Option<Recipe>> {

@@ -57,8 +57,13 @@ impl Journal {
         }
         let json = serde_json::to_string(event).expect("events are plain values");
         append(&mut self.metrics, &json)?;
-        append(&mut self.log, &event.to_string())
+        append(&mut self.log, &legible(&event.to_string()))
     }
+}
+
+/// A text without what a terminal would obey: samples and names may hold escape sequences, and a log is read with `cat`.
+fn legible(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{fffd}")
 }
 
 fn append((path, file): &mut (PathBuf, File), line: &str) -> Result<(), TrainError> {
@@ -85,4 +90,19 @@ fn past(path: &Path, keep: &dyn Fn(&Value) -> bool) -> Result<(String, u64), Tra
 
 fn failed(path: &Path, error: &std::io::Error) -> TrainError {
     TrainError::Save { path: path.to_owned(), problem: error.to_string(), kept: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_holds_nothing_that_a_terminal_would_obey() {
+        let run = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(run.path(), 1, None).unwrap();
+        let texts = vec!["\u{1b}]52;c;cm0=\u{7}\ta\u{9b}2J\nb".to_owned()];
+        journal.write(&Event::Sample { step: 1, texts }).unwrap();
+        let log = std::fs::read_to_string(run.path().join(LOG)).unwrap();
+        assert_eq!(log, "step 1: sample\n    \u{fffd}]52;c;cm0=\u{fffd}\ta\u{fffd}2J\n    b\n");
+    }
 }

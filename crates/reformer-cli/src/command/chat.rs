@@ -31,7 +31,7 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
         Some(path) => repl::load(path)?,
         None => Conversation::new(args.system.clone()),
     };
-    let mut opened = open_model::open(&args.model, global, terminal)?;
+    let mut opened = open_model::open_to_write(&args.model, global, terminal)?;
     if !opened.chats() {
         let dir = args.model.display();
         anyhow::bail!(

@@ -67,7 +67,7 @@ pub(crate) fn run(
     let output = args.output.as_deref();
     let output =
         output.ok_or_else(|| usage(anyhow!("--image writes a picture: name it with -o FILE.png")))?;
-    let mut opened = open_model::open(&args.model, global, terminal)?;
+    let mut opened = open_model::open_to_write(&args.model, global, terminal)?;
     let Some(raster) = opened.tokenizer.raster() else { return Err(usage(anyhow!(text_model(&opened)))) };
     let images = images(&opened, source)?;
     let chosen = choose(images.len(), args.images, settings.seed);

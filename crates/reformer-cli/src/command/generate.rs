@@ -36,7 +36,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global, terminal: Terminal) -> a
     if prompt.is_empty() {
         return Err(usage(anyhow::anyhow!("the prompt is empty: give at least one character to continue")));
     }
-    let mut opened = open_model::open(&args.model, global, terminal)?;
+    let mut opened = open_model::open_to_write(&args.model, global, terminal)?;
     if args.dialogue && !opened.chats() {
         anyhow::bail!(
             "{} is a completion model: its tokenizer has no role marks, so there are no sides to play",

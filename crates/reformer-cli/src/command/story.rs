@@ -19,7 +19,7 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
     let seed = global.seed.unwrap_or_else(sampling::new_seed);
     let settings = sampling::resolve(&folder, &args.sampling, Some(seed))?;
     let story = args.load.as_deref().map(load_story).transpose()?.unwrap_or_default();
-    let mut opened = open_model::open(&args.model, global, terminal)?;
+    let mut opened = open_model::open_to_write(&args.model, global, terminal)?;
     let shown = folder.display();
     if opened.tokenizer.raster().is_some() {
         bail!(

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::fixture::{assert_done, assert_fails, checkpoint_copy, folder, run, stdout, tiny};
+use crate::fixture::{assert_done, assert_fails, checkpoint_copy, folder, run, stderr, stdout, tiny};
 
 #[test]
 fn inspect_shows_configuration_parameters_tensors_and_memory() {
@@ -196,6 +196,10 @@ fn a_bidirectional_model_gets_the_loss_of_masked_tokens_and_no_bits_per_byte() {
         (&"masked token".into(), &serde_json::Value::Null)
     );
     assert!(json["loss"].as_f64().unwrap() > 0.0 && json["tokens"].as_u64().unwrap() > 50, "{json}");
+    for writes in ["generate", "chat"] {
+        let output = run(&[writes, checkpoint.to_str().unwrap(), "-p", "hello"]);
+        assert_fails(&output, 1, &["config.json", "is_decoder", "cannot continue a text"]);
+    }
     let decode = run(&["eval", checkpoint.to_str().unwrap(), "--data", &data, "--decode"]);
     assert_fails(&decode, 2, &["bidirectional"]);
 }
@@ -229,4 +233,30 @@ fn a_plan_of_fifty_billion_parameters_is_arithmetic() {
         let plan: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
         assert!(plan["parameters"].as_u64().unwrap() > 50_000_000_000, "{plan}");
     }
+}
+
+#[test]
+fn text_that_the_vocabulary_cannot_write_is_counted_and_bits_per_byte_are_withheld() {
+    let folder = folder();
+    let checkpoint = checkpoint_copy(folder.path());
+    let tokenizer = r#"{"version":"1.0","added_tokens":[{"id":0,"content":"<unk>","single_word":false,"lstrip":false,
+        "rstrip":false,"normalized":false,"special":true}],"pre_tokenizer":{"type":"Whitespace"},
+        "model":{"type":"WordLevel","vocab":{"<unk>":0,"the":1,"tide":2},"unk_token":"<unk>"}}"#;
+    fs::write(checkpoint.join("tokenizer.json"), tokenizer).unwrap();
+    fs::write(checkpoint.join("tokenizer_config.json"), r#"{"unk_token":"<unk>"}"#).unwrap();
+    let text = folder.path().join("book.txt");
+    let eval = |words: &str| {
+        fs::write(&text, words.repeat(20)).unwrap();
+        let output = run(&["eval", checkpoint.to_str().unwrap(), "--data", text.to_str().unwrap(), "--json"]);
+        assert_done(&output);
+        let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+        (report, stderr(&output))
+    };
+    let (report, said) = eval("the tide ");
+    assert_eq!(report["unknown"], 0);
+    assert!(report["bits_per_byte"].is_number() && !said.contains("cannot write"), "{report} {said}");
+    let (report, said) = eval("das meer ");
+    assert_eq!(report["unknown"], report["tokens"]);
+    assert!(report["bits_per_byte"].is_null(), "{report}");
+    assert!(said.contains("the vocabulary cannot write, so bits per byte are withheld"), "{said}");
 }
