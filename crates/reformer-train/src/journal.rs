@@ -61,7 +61,7 @@ impl Journal {
     }
 }
 
-/// A text without what a terminal would obey: samples and names may hold escape sequences, and a log is read with `cat`.
+/// A text without what a terminal would obey: samples and names may hold escape sequences, and logs are shown.
 fn legible(text: &str) -> String {
     text.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{fffd}")
 }
