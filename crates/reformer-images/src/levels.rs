@@ -18,9 +18,10 @@ impl Levels {
         self.0
     }
 
-    /// The level of a shade, below [`Levels::count`]: each holds as many shades as the others, or one more.
+    /// The level whose [`Levels::shade`] is nearest, below [`Levels::count`].
     pub fn level(self, shade: u8) -> u32 {
-        (usize::from(shade) * self.0 / 256) as u32
+        let last = self.0 - 1;
+        ((usize::from(shade) * last + 127) / 255) as u32
     }
 
     /// The shade that stands for a level: 0 for the first, 255 for the last, evenly between. What is no level is white.
