@@ -44,8 +44,10 @@ impl Message {
 }
 
 /// How long rendering may take. Fuel does not see everything: a list joined to itself forty times costs forty
-/// instructions and then takes forever to count.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// instructions and then takes forever to count, or to write, at some 100 MB a second. A plain turn takes microseconds.
+fn patience(messages: &[Message]) -> Duration {
+    Duration::from_secs(2) + Duration::from_millis(messages.len() as u64)
+}
 
 /// Spaces of `tojson`'s indentation at most: it writes them before it asks whether the fuel pays for them.
 const INDENT: usize = 16;
@@ -120,7 +122,7 @@ impl ChatTemplate {
         messages: &[Message],
         add_generation_prompt: bool,
     ) -> Result<String, TextError> {
-        self.render_within(PATIENCE, messages, add_generation_prompt)
+        self.render_within(patience(messages), messages, add_generation_prompt)
     }
 
     fn render_within(
