@@ -14,7 +14,7 @@
 //! use reformer_images::Levels;
 //!
 //! let levels = Levels::new(16).unwrap();
-//! assert_eq!([0, 15, 16, 255].map(|shade| levels.level(shade)), [0, 0, 1, 15]);
+//! assert_eq!([0, 8, 9, 255].map(|shade| levels.level(shade)), [0, 0, 1, 15]);
 //! assert_eq!((levels.shade(0), levels.shade(15)), (0, 255));
 //! ```
 #![forbid(unsafe_code)]
