@@ -65,15 +65,17 @@ impl Bookings {
         Self::prepare(connection, path)
     }
 
-    fn prepare(connection: Connection, path: &Path) -> Result<Self, TablesError> {
+    fn prepare(mut connection: Connection, path: &Path) -> Result<Self, TablesError> {
         let failed = |e: rusqlite::Error| TablesError::database(path, "prepare the bookings", &e);
         connection.busy_timeout(PATIENCE).map_err(failed)?;
         // FULL syncs before a commit is told; without it a power cut could lose one.
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-        let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(failed)?;
-        let tables: i64 = connection
-            .query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))
-            .map_err(failed)?;
+        // One look at both: between two, another program may have made the file.
+        let look = connection.transaction().map_err(failed)?;
+        let id: i32 = look.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(failed)?;
+        let tables: i64 =
+            look.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0)).map_err(failed)?;
+        look.finish().map_err(failed)?;
         if id != FORMAT {
             if tables > 0 {
                 return Err(TablesError::Malformed {
