@@ -1,10 +1,13 @@
 //! In which numbers to decode, and what LSH layers attend to: from the flags to what the model takes.
 
+use reformer::generate::{GenerateError, Generator};
 use reformer::model::{DecodeOptions, Kind, Model, Packed};
 use reformer::tensor::Precision;
 
 use crate::args::AttentionChoice;
 use crate::args::decoding::DecodingArgs;
+use crate::interrupt::Interrupt;
+use crate::open_model::OpenModel;
 
 /// The weights packed as asked, and rounded alike in the model itself.
 pub(crate) fn pack(model: &mut Model, weights: Precision) -> Option<Packed> {
@@ -23,4 +26,18 @@ pub(crate) fn options(decoding: DecodingArgs) -> DecodeOptions {
         attention: attention(decoding.attention),
         ..DecodeOptions::default()
     }
+}
+
+/// What continues texts with an opened model as the flags say, until an interrupt.
+pub(crate) fn generator<'a>(
+    opened: &'a OpenModel,
+    packed: Option<&'a Packed>,
+    decoding: DecodingArgs,
+    clock: &'a dyn Fn() -> f64,
+    interrupt: &'a Interrupt,
+) -> Result<Generator<'a>, GenerateError> {
+    Ok(Generator::new(&opened.cpu, &opened.model, &opened.tokenizer, clock)?
+        .with_packed(packed)
+        .with_options(options(decoding))
+        .with_stop(interrupt.flag()))
 }

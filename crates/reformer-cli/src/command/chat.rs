@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use reformer::generate::{ChatSession, ContextPolicy, Conversation, Generator};
+use reformer::generate::{ChatSession, ContextPolicy, Conversation};
 use reformer::text::Form;
 
 use crate::args::Global;
@@ -64,10 +64,7 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
     let packed = decoding::pack(&mut opened.model, args.decoding.weights);
     let interrupt = Interrupt::install_for_replies()?;
     let clock = machine::clock();
-    let generator = Generator::new(&opened.cpu, &opened.model, &opened.tokenizer, &clock)?
-        .with_packed(packed.as_ref())
-        .with_options(decoding::options(args.decoding))
-        .with_stop(interrupt.flag());
+    let generator = decoding::generator(&opened, packed.as_ref(), args.decoding, &clock, &interrupt)?;
     let stop_tokens = sampling::stop_tokens(&folder, opened.tokenizer.end_token())?;
     let policy = sampling::policy(&args.sampling, ContextPolicy::Slide);
     // A bias on a token that there is not, for one, is the user's word.

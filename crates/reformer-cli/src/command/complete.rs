@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
-use reformer::generate::{Generator, Request};
+use reformer::generate::Request;
 use reformer::images::{Grid, Images, Size};
 use reformer::tensor::{Address, Purpose};
 use reformer::text::Raster;
@@ -74,10 +74,7 @@ pub(crate) fn run(
     let packed = decoding::pack(&mut opened.model, args.decoding.weights);
     let interrupt = Interrupt::install()?;
     let clock = machine::clock();
-    let generator = Generator::new(&opened.cpu, &opened.model, &opened.tokenizer, &clock)?
-        .with_packed(packed.as_ref())
-        .with_options(decoding::options(args.decoding))
-        .with_stop(interrupt.flag());
+    let generator = decoding::generator(&opened, packed.as_ref(), args.decoding, &clock, &interrupt)?;
 
     let (given, rest) = upper_half(raster);
     let waiting = Waiting::new(terminal, true, chosen.len() * rest);

@@ -46,10 +46,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global, terminal: Terminal) -> a
     let packed = decoding::pack(&mut opened.model, args.decoding.weights);
     let interrupt = Interrupt::install()?;
     let clock = machine::clock();
-    let generator = Generator::new(&opened.cpu, &opened.model, &opened.tokenizer, &clock)?
-        .with_packed(packed.as_ref())
-        .with_options(decoding::options(args.decoding))
-        .with_stop(interrupt.flag());
+    let generator = decoding::generator(&opened, packed.as_ref(), args.decoding, &clock, &interrupt)?;
     let stop_tokens = sampling::stop_tokens(&folder, opened.tokenizer.end_token())?;
     let command = Command { args, terminal, interrupt: &interrupt, generator, settings, stop_tokens };
     match (args.dialogue, args.beams) {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use reformer::generate::{Generator, StorySession};
+use reformer::generate::StorySession;
 
 use crate::args::Global;
 use crate::args::chat::ChatArgs;
@@ -32,10 +32,7 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
     let packed = decoding::pack(&mut opened.model, args.decoding.weights);
     let interrupt = Interrupt::install_for_replies()?;
     let clock = machine::clock();
-    let generator = Generator::new(&opened.cpu, &opened.model, &opened.tokenizer, &clock)?
-        .with_packed(packed.as_ref())
-        .with_options(decoding::options(args.decoding))
-        .with_stop(interrupt.flag());
+    let generator = decoding::generator(&opened, packed.as_ref(), args.decoding, &clock, &interrupt)?;
     let stop_tokens = sampling::stop_tokens(&folder, opened.tokenizer.end_token())?;
     let session = StorySession::new(generator, story, settings, &stop_tokens).map_err(usage)?;
     let about = super::chat::about(&opened);
