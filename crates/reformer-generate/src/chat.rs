@@ -11,7 +11,7 @@ pub(crate) mod lookups;
 
 use std::ops::ControlFlow;
 
-use reformer_text::{Form, Lookup, Role, Turn};
+use reformer_text::{Form, Lookup, Role, Tokenizer, Turn};
 use serde::Serialize;
 
 use crate::chain::Chain;
@@ -237,12 +237,16 @@ impl<'a> ChatSession<'a> {
     }
 
     fn render(&self, turns: &[Turn]) -> Result<Vec<u32>> {
-        let tokenizer = self.generator.tokenizer();
-        let chat = tokenizer.encode_chat(turns, tokenizer.form(), true)?;
-        // Dialogues are trained one after another, each after the `<|end|>` of the one before: the first one too. A
-        // foreign template says itself how a conversation begins.
-        let templated = tokenizer.form() == Form::Template;
-        let opening = tokenizer.end_token().filter(|_| tokenizer.has_marks() && !templated);
-        Ok(opening.into_iter().chain(chat).collect())
+        prompt_of(self.generator.tokenizer(), turns)
     }
+}
+
+/// The tokens before the assistant's next reply to these turns.
+pub fn prompt_of(tokenizer: &Tokenizer, turns: &[Turn]) -> Result<Vec<u32>> {
+    let chat = tokenizer.encode_chat(turns, tokenizer.form(), true)?;
+    // Dialogues are trained one after another, each after the `<|end|>` of the one before: the first one too. A
+    // foreign template says itself how a conversation begins.
+    let templated = tokenizer.form() == Form::Template;
+    let opening = tokenizer.end_token().filter(|_| tokenizer.has_marks() && !templated);
+    Ok(opening.into_iter().chain(chat).collect())
 }

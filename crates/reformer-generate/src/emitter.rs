@@ -71,13 +71,13 @@ impl Emitter {
 /// Leaves out the blanks before the first letter of a text that comes in pieces: the space after a speaker's name is no
 /// part of what he says.
 #[derive(Debug, Default)]
-pub(crate) struct Lead {
+pub struct Lead {
     begun: bool,
 }
 
 impl Lead {
     /// The part of `piece` to show.
-    pub(crate) fn trim<'p>(&mut self, piece: &'p str) -> &'p str {
+    pub fn trim<'p>(&mut self, piece: &'p str) -> &'p str {
         let shown = if self.begun { piece } else { piece.trim_start() };
         self.begun |= !shown.is_empty();
         shown

@@ -38,8 +38,8 @@ mod tokenizer;
 
 pub use chat_template::{ChatTemplate, MARKS_TEMPLATE};
 pub use corpus::{
-    CorpusFormat, Reading, Split, parse_dialogues, parse_messages, parse_text, read_corpora, read_corpus,
-    read_dialogues, read_split, read_text, write_dialogues, write_lines,
+    ChatMessage, CorpusFormat, Reading, Split, parse_dialogues, parse_messages, parse_text, read_corpora,
+    read_corpus, read_dialogues, read_split, read_text, turns_of, write_dialogues, write_lines,
 };
 pub use describe::{Percentiles, Summary, TextCounts, oddities};
 pub use dialogue::{Dialogue, Form, Role, Turn, is_plain_text};

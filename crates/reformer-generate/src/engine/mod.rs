@@ -17,23 +17,25 @@
 //!
 //! The clock is the caller's function; it is asked between tokens.
 
+mod reply;
 mod worker;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use reformer_model::{Model, Packed};
+use reformer_model::{DecodeOptions, Model, Packed};
 use reformer_tensor::Cpu;
 use reformer_text::Tokenizer;
 
 use crate::decode::check_tokenizer;
 use crate::error::{GenerateError, Result};
-use crate::log_probs::LogProbs;
 use crate::request::{ContextPolicy, Request};
 use crate::sampling::Sampling;
-use crate::sequence::{Completion, Sequence};
+use crate::sequence::Sequence;
+
+pub use reply::{Event, Offer, Reply, Sink};
 
 /// Seconds, from wherever the caller counts.
 pub type Clock = Arc<dyn Fn() -> f64 + Send + Sync>;
@@ -49,11 +51,14 @@ pub struct EngineOptions {
     pub buffer: usize,
     /// Seconds that a full buffer is waited for.
     pub patience: f64,
+    /// How sequences remember, and what their LSH layers attend to.
+    pub decoding: DecodeOptions,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { sequences: 16, queue: 64, buffer: 256, patience: 30.0 }
+        let decoding = DecodeOptions::default();
+        Self { sequences: 16, queue: 64, buffer: 256, patience: 30.0, decoding }
     }
 }
 
@@ -96,69 +101,10 @@ impl Job {
     }
 }
 
-/// What comes of a job, in order: pieces of text, then how it ended.
-#[derive(Debug)]
-pub enum Event {
-    /// A token.
-    Token {
-        /// The token, `None` for text released at the very end.
-        id: Option<u32>,
-        /// Whole characters, often none.
-        text: String,
-        /// If they were asked for.
-        log_probs: Option<LogProbs>,
-    },
-    /// The generation as a whole; the last event.
-    Done(Box<Completion>),
-    /// What went wrong; the last event.
-    Failed(GenerateError),
-}
-
-/// A job's events as they come. Dropping it cancels the job.
-#[derive(Debug)]
-pub struct Reply {
-    events: Receiver<Event>,
-    cancelled: Arc<AtomicBool>,
-}
-
-impl Reply {
-    /// The next event; `None` after the last, or if the engine has gone.
-    pub fn next_event(&self) -> Option<Event> {
-        self.events.recv().ok()
-    }
-
-    /// Reads to the end.
-    pub fn complete(self) -> Result<Completion> {
-        loop {
-            match self.next_event() {
-                Some(Event::Token { .. }) => {}
-                Some(Event::Done(completion)) => return Ok(*completion),
-                Some(Event::Failed(error)) => return Err(error),
-                None => return Err(GenerateError::EngineGone),
-            }
-        }
-    }
-}
-
-impl Iterator for Reply {
-    type Item = Event;
-
-    fn next(&mut self) -> Option<Event> {
-        self.next_event()
-    }
-}
-
-impl Drop for Reply {
-    fn drop(&mut self) {
-        self.cancelled.store(true, Ordering::Release);
-    }
-}
-
 /// A job on its way to the worker.
 struct Queued {
     job: Job,
-    events: SyncSender<Event>,
-    cancelled: Arc<AtomicBool>,
+    sink: Box<dyn Sink>,
 }
 
 /// What the engine is busy with.
@@ -168,6 +114,7 @@ struct Load {
     active: AtomicUsize,
     steps: AtomicUsize,
     tokens: AtomicUsize,
+    context: AtomicUsize,
 }
 
 /// How busy an engine is.
@@ -181,6 +128,8 @@ pub struct Busy {
     pub steps: usize,
     /// Tokens that these steps read; over `steps`, how many sequences shared one.
     pub tokens: usize,
+    /// Tokens that the sequences in work remember, together.
+    pub context: usize,
 }
 
 /// The engine: a queue and the thread that works it off. Dropping it cancels what is left.
@@ -189,6 +138,7 @@ pub struct Engine {
     worker: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     load: Arc<Load>,
+    cpu: Cpu,
     model: Arc<Model>,
     tokenizer: Arc<Tokenizer>,
     options: EngineOptions,
@@ -214,7 +164,7 @@ impl Engine {
         let (stop, load) = (Arc::new(AtomicBool::new(false)), Arc::new(Load::default()));
         let worker = worker::Worker {
             options,
-            cpu,
+            cpu: cpu.clone(),
             model: Arc::clone(&model),
             packed,
             tokenizer: Arc::clone(&tokenizer),
@@ -224,12 +174,14 @@ impl Engine {
         };
         let thread = std::thread::Builder::new().name("reformer-engine".into());
         let worker = thread.spawn(move || worker.run(&jobs)).map_err(GenerateError::Thread)?;
-        Ok(Self { queue: Some(queue), worker: Some(worker), stop, load, model, tokenizer, options })
+        Ok(Self { queue: Some(queue), worker: Some(worker), stop, load, cpu, model, tokenizer, options })
     }
 
     /// Hands a job in, waiting for a place in the queue. A job that can never work is refused at once.
     pub fn submit(&self, job: Job) -> Result<Reply> {
-        let (queued, reply) = self.prepare(job)?;
+        self.check(&job)?;
+        let (sink, reply) = reply::channel(self.options.buffer);
+        let queued = Box::new(Queued { job, sink: Box::new(sink) });
         self.load.waiting.fetch_add(1, Ordering::Relaxed);
         match self.queue.as_ref().map(|queue| queue.send(queued)) {
             Some(Ok(())) => Ok(reply),
@@ -239,10 +191,17 @@ impl Engine {
 
     /// Hands a job in if there is a place in the queue.
     pub fn try_submit(&self, job: Job) -> Result<Reply> {
-        let (queued, reply) = self.prepare(job)?;
+        let (sink, reply) = reply::channel(self.options.buffer);
+        self.try_submit_to(job, Box::new(sink))?;
+        Ok(reply)
+    }
+
+    /// Hands a job in if there is a place in the queue; its events go to `sink`.
+    pub fn try_submit_to(&self, job: Job, sink: Box<dyn Sink>) -> Result<()> {
+        self.check(&job)?;
         self.load.waiting.fetch_add(1, Ordering::Relaxed);
-        match self.queue.as_ref().map(|queue| queue.try_send(queued)) {
-            Some(Ok(())) => Ok(reply),
+        match self.queue.as_ref().map(|queue| queue.try_send(Box::new(Queued { job, sink }))) {
+            Some(Ok(())) => Ok(()),
             Some(Err(TrySendError::Full(_))) => {
                 Err(self.not_taken(GenerateError::QueueFull { queue: self.options.queue }))
             }
@@ -250,19 +209,42 @@ impl Engine {
         }
     }
 
+    /// Whether a job can work: its settings are legal, its prompt fits, its biases name tokens of the model.
+    pub fn check(&self, job: &Job) -> Result<()> {
+        Sequence::start(&self.model, &self.tokenizer, &job.request()).map(|_| ())
+    }
+
+    /// The threads that it decodes with.
+    pub fn cpu(&self) -> &Cpu {
+        &self.cpu
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// Its tokenizer.
+    pub fn tokenizer(&self) -> &Arc<Tokenizer> {
+        &self.tokenizer
+    }
+
+    /// What it takes on.
+    pub fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
     /// How busy it is.
     pub fn busy(&self) -> Busy {
         let read = |count: &AtomicUsize| count.load(Ordering::Relaxed);
-        let Load { waiting, active, steps, tokens } = &*self.load;
-        Busy { waiting: read(waiting), active: read(active), steps: read(steps), tokens: read(tokens) }
-    }
-
-    fn prepare(&self, job: Job) -> Result<(Box<Queued>, Reply)> {
-        Sequence::start(&self.model, &self.tokenizer, &job.request())?;
-        let (events, receiver) = sync_channel(self.options.buffer);
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let reply = Reply { events: receiver, cancelled: Arc::clone(&cancelled) };
-        Ok((Box::new(Queued { job, events, cancelled }), reply))
+        let Load { waiting, active, steps, tokens, context } = &*self.load;
+        Busy {
+            waiting: read(waiting),
+            active: read(active),
+            steps: read(steps),
+            tokens: read(tokens),
+            context: read(context),
+        }
     }
 
     fn not_taken(&self, error: GenerateError) -> GenerateError {

@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use reformer_model::{DecodeState, Decoder, Model, Packed};
 use reformer_tensor::Cpu;
 use reformer_text::Tokenizer;
 
-use super::{Clock, EngineOptions, Event, Load, Queued};
+use super::{Clock, EngineOptions, Event, Load, Offer, Queued, Sink};
 use crate::decode::slide;
 use crate::error::GenerateError;
 use crate::request::{ContextPolicy, positions};
@@ -44,8 +44,7 @@ struct Active {
     next: Option<u32>,
     policy: ContextPolicy,
     deadline: Option<f64>,
-    events: SyncSender<Event>,
-    cancelled: Arc<AtomicBool>,
+    sink: Box<dyn Sink>,
     outbox: VecDeque<Event>,
     /// Since when its consumer has been behind.
     behind_since: Option<f64>,
@@ -56,14 +55,14 @@ impl Active {
     /// Sends what waits; `false` if its consumer has gone.
     fn deliver(&mut self, now: f64) -> bool {
         while let Some(event) = self.outbox.pop_front() {
-            match self.events.try_send(event) {
-                Ok(()) => self.behind_since = None,
-                Err(TrySendError::Full(event)) => {
+            match self.sink.offer(event) {
+                Offer::Taken => self.behind_since = None,
+                Offer::Full(event) => {
                     self.outbox.push_front(event);
                     self.behind_since.get_or_insert(now);
                     return true;
                 }
-                Err(TrySendError::Disconnected(_)) => return false,
+                Offer::Gone => return false,
             }
         }
         true
@@ -95,13 +94,14 @@ impl Active {
 
 impl Worker {
     pub(super) fn run(self, jobs: &Receiver<Box<Queued>>) {
-        let decoder = Decoder::new(&self.model).with_packed(self.packed.as_deref());
+        let decoder =
+            Decoder::new(&self.model).with_packed(self.packed.as_deref()).with_options(self.options.decoding);
         let mut active: Vec<Active> = Vec::new();
         // Which prompt is read next: prompts take turns, piece by piece.
         let mut turn = 0;
         loop {
             if active.is_empty() {
-                self.load.active.store(0, Ordering::Relaxed);
+                self.note(&active);
                 // No more jobs will come if the engine is gone.
                 let Ok(queued) = jobs.recv() else { break };
                 self.take_in(&decoder, *queued, &mut active);
@@ -113,23 +113,30 @@ impl Worker {
             if self.stop.load(Ordering::Acquire) {
                 break;
             }
-            self.load.active.store(active.len(), Ordering::Relaxed);
+            self.note(&active);
             let read = self.read_piece(&decoder, &mut active, &mut turn);
             self.draw(&decoder, &mut active);
             let stepped = self.step(&decoder, &mut active);
             let delivered = self.tidy(&mut active);
-            self.load.active.store(active.len(), Ordering::Relaxed);
+            self.note(&active);
             if !read && !stepped && !delivered {
                 std::thread::park_timeout(REST);
             }
         }
     }
 
+    /// Tells those who ask how busy it is.
+    fn note(&self, active: &[Active]) {
+        self.load.active.store(active.len(), Ordering::Relaxed);
+        let context = active.iter().map(|one| one.state.len()).sum();
+        self.load.context.store(context, Ordering::Relaxed);
+    }
+
     /// A job becomes a sequence, unless nobody waits for it any more.
     fn take_in(&self, decoder: &Decoder<'_>, queued: Queued, active: &mut Vec<Active>) {
         self.load.waiting.fetch_sub(1, Ordering::Relaxed);
-        let Queued { job, events, cancelled } = queued;
-        if cancelled.load(Ordering::Acquire) {
+        let Queued { job, sink } = queued;
+        if sink.gone() {
             return;
         }
         let made = Sequence::start(&self.model, &self.tokenizer, &job.request());
@@ -143,8 +150,7 @@ impl Worker {
             next: None,
             policy,
             deadline,
-            events,
-            cancelled,
+            sink,
             outbox: VecDeque::new(),
             behind_since: None,
             prefilled_at: 0.0,
@@ -257,7 +263,7 @@ impl Worker {
         let now = (self.clock)();
         let mut delivered = false;
         active.retain_mut(|one| {
-            if one.cancelled.load(Ordering::Acquire) {
+            if one.sink.gone() {
                 return false;
             }
             if one.deadline.is_some_and(|deadline| now >= deadline) {

@@ -21,11 +21,12 @@ struct Line {
     id: Option<String>,
     #[serde(default, deserialize_with = "loose::names")]
     domains: Vec<String>,
-    messages: Vec<Message>,
+    messages: Vec<ChatMessage>,
 }
 
-#[derive(Deserialize)]
-struct Message {
+/// A message as chat tools and APIs write it; [`turns_of`] makes turns of them.
+#[derive(Debug, Deserialize)]
+pub struct ChatMessage {
     role: String,
     #[serde(default)]
     content: Option<Content>,
@@ -39,14 +40,14 @@ struct Message {
     function_call: Option<IgnoredAny>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "content must be a string, a list of text parts, or null")]
 enum Content {
     Text(String),
     Parts(Vec<Part>),
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Part {
     #[serde(rename = "type")]
     kind: String,
@@ -74,15 +75,19 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Dialogue>, TextError>
 pub fn parse_messages(json: &str) -> Result<Vec<Turn>, String> {
     #[derive(Deserialize)]
     struct Saved {
-        messages: Vec<Message>,
+        messages: Vec<ChatMessage>,
     }
     let json = json.strip_prefix('\u{feff}').unwrap_or(json);
     let messages = if json.trim_start().starts_with('[') {
-        serde_json::from_str::<Vec<Message>>(json)
+        serde_json::from_str::<Vec<ChatMessage>>(json)
     } else {
         serde_json::from_str::<Saved>(json).map(|saved| saved.messages)
     };
-    let messages = messages.map_err(|error| error.to_string())?;
+    turns_of(messages.map_err(|error| error.to_string())?)
+}
+
+/// The turns of these messages; the error says which one is wrong, counting from 1.
+pub fn turns_of(messages: Vec<ChatMessage>) -> Result<Vec<Turn>, String> {
     let mut turns = Gathering::default();
     for (index, message) in messages.into_iter().enumerate() {
         gather(&mut turns, index + 1, message)?;
@@ -90,7 +95,7 @@ pub fn parse_messages(json: &str) -> Result<Vec<Turn>, String> {
     turns.finish()
 }
 
-fn gather(turns: &mut Gathering, number: usize, message: Message) -> Result<(), String> {
+fn gather(turns: &mut Gathering, number: usize, message: ChatMessage) -> Result<(), String> {
     if message.function_call.is_some() {
         return Err(format!(
             "message {number} has a function_call, the form before tool_calls; write it as tool_calls and a message \

@@ -43,7 +43,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use encoding::utf8;
-pub use messages::parse_messages;
+pub use messages::{ChatMessage, parse_messages, turns_of};
 pub use split::Split;
 pub use unpack::{parse_text, read_text};
 pub use write::{write_dialogues, write_lines};
