@@ -64,6 +64,21 @@ impl<'a> Head<'a> {
         }
     }
 
+    /// The sum of all tokens' normed pairs, `[2h]`.
+    pub(crate) fn sum(&self, cpu: &Cpu, streams: &Streams<Matrix>) -> Vec<f64> {
+        let (piece, tokens) = (piece(self.config), streams.first.rows());
+        let mut sum = vec![0.0; 2 * self.config.hidden_size];
+        for start in (0..tokens).step_by(piece) {
+            let rows: Vec<usize> = (start..tokens.min(start + piece)).collect();
+            let normed = self.normed(cpu, streams, &rows, start / piece);
+            for i in 0..rows.len() {
+                // In f64 and in order: a million tokens must not round small ones away.
+                sum.iter_mut().zip(normed.row(i)).for_each(|(s, &x)| *s += f64::from(x));
+            }
+        }
+        sum
+    }
+
     /// Logits of some rows, each the same bits as alone.
     pub(crate) fn step(&self, cpu: &Cpu, streams: &Streams<Matrix>, rows: &[usize]) -> Matrix {
         let mut normed = self.normed(cpu, streams, rows, 0);

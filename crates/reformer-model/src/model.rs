@@ -159,6 +159,19 @@ impl Model {
         Ok((cut(&streams.first), cut(&streams.second)))
     }
 
+    /// One vector for a text: the mean of its last hidden states, the head's norm included (Hugging Face's
+    /// `last_hidden_state`), of length 1: `[2·hidden_size]`. All zeros if the mean is.
+    pub fn embedding(&self, cpu: &Cpu, ids: &[u32]) -> Result<Vec<f32>> {
+        let pass = Pass::evaluation();
+        // The padding of foreign chunks is cut off before the mean.
+        let (first, second) = self.streams(cpu, ids, 1, ids.len(), None, &pass)?;
+        let layers = Layers::new(&self.config, &self.rotations, &pass)?;
+        let sum = layers.head(&self.parameters).sum(cpu, &Streams { first, second });
+        let length = sum.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let scale = if length > 0.0 { length.recip() } else { 0.0 };
+        Ok(sum.into_iter().map(|x| (x * scale) as f32).collect())
+    }
+
     fn run_ids<'a>(
         &'a self,
         cpu: &Cpu,
