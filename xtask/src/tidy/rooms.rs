@@ -33,6 +33,7 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
         ],
     ),
     ("reformer-generate", &["reformer-tensor", "reformer-model", "reformer-text"]),
+    ("reformer-server", &["reformer-tensor", "reformer-model", "reformer-text", "reformer-generate"]),
     (
         "reformer",
         &[
@@ -48,7 +49,7 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
             "reformer-generate",
         ],
     ),
-    ("reformer-cli", &["reformer", "reformer-tables"]),
+    ("reformer-cli", &["reformer", "reformer-server", "reformer-tables"]),
     // For tests alone: no crate may name it in `[dependencies]`.
     ("reformer-testing", &["reformer-tensor", "reformer-lsh", "reformer-model"]),
 ];
