@@ -10,6 +10,7 @@ pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod plan;
 pub(crate) mod plot;
+pub(crate) mod serve;
 pub(crate) mod tables;
 pub(crate) mod task;
 
@@ -93,6 +94,8 @@ pub(crate) enum Command {
     Generate(generate::GenerateArgs),
     /// Talk to a model
     Chat(chat::ChatArgs),
+    /// Serve models over HTTP, with OpenAI's API
+    Serve(serve::ServeArgs),
     /// Show a model's configuration, parameters, tensors and memory
     Inspect(InspectArgs),
     /// Look at and convert dialogue corpora

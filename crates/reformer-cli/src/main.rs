@@ -50,6 +50,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Eval(args) => command::eval::run(args, global, terminal),
         Command::Generate(args) => command::generate::run(args, global, terminal),
         Command::Chat(args) => command::chat::run(args, global, terminal),
+        Command::Serve(args) => command::serve::run(args, global, terminal),
         Command::Inspect(args) => command::inspect::run(args, global, terminal),
         Command::Data(data) => command::data::run(data, global, terminal),
         Command::Bench(what) => command::bench::run(what, global, terminal),

@@ -17,6 +17,7 @@ mod plan;
 mod plot;
 mod refusals;
 mod run_directory;
+mod serve;
 mod story;
 mod tables;
 mod train;
