@@ -89,18 +89,27 @@ impl Tables {
     }
 }
 
-/// A lookup for the eye: `hotel where area = north → 3 match`.
+/// A lookup for the eye, its values as they were understood: `lookup hotel where area = north → 3 ; north`.
 fn line(lookup: &Lookup) -> String {
+    let result: Value = serde_json::from_str(&lookup.result).unwrap_or_default();
+    let answer = match reference(lookup) {
+        Some(reference) => format!("{}, reference {reference}", lookup.said()),
+        None => lookup.said(),
+    };
     let asked = match lookup.call.table_values() {
         Some((table, values)) => {
-            let values: Vec<_> = values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            let meant = |name: &str| result.get("where")?.get(name)?.as_str();
+            let values: Vec<_> = values
+                .iter()
+                .map(|(name, value)| format!("{name} = {}", meant(name).unwrap_or(value)))
+                .collect();
             let wish =
                 if values.is_empty() { String::new() } else { format!(" where {}", values.join(", ")) };
             format!("{} {table}{wish}", lookup.call.tool)
         }
         None => format!("{} {}", lookup.call.tool, Value::from(lookup.call.arguments.clone())),
     };
-    format!("{asked} → {}", lookup.said())
+    format!("{asked} → {answer}")
 }
 
 fn reference(lookup: &Lookup) -> Option<String> {

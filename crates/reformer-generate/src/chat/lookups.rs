@@ -27,7 +27,7 @@ const CALL_TOKENS: usize = 160;
 /// A placeholder's bytes at most; longer text in braces is text.
 const PLACEHOLDER: usize = 66;
 /// A bias that forbids a token.
-const NEVER: f32 = -1e9;
+pub(crate) const NEVER: f32 = -1e9;
 
 /// Answers calls and fills placeholders.
 pub trait Host {
