@@ -235,6 +235,19 @@ fn the_same_corpus_gives_the_same_tokenizer_file() {
 }
 
 #[test]
+fn a_tokenizer_that_reads_lower_case_takes_capitals_for_small_letters_also_when_it_is_loaded() {
+    let lower = bpe().reading_lower_case().unwrap();
+    let (folder, _) = saved_files(&lower);
+    for tokenizer in [&lower, &Tokenizer::load(folder.path()).unwrap()] {
+        let shouted = tokenizer.encode("The RED lion, ÉCLAIR").unwrap();
+        assert_eq!(shouted, bpe().encode("the red lion, éclair").unwrap());
+        assert_eq!(tokenizer.decode(&shouted), "the red lion, éclair");
+    }
+    let bytes = Tokenizer::bytes().reading_lower_case().unwrap_err();
+    assert!(bytes.to_string().contains("no tokenizer.json"), "{bytes}");
+}
+
+#[test]
 fn a_vocabulary_without_room_for_the_bytes_and_an_empty_corpus_are_refused() {
     let small = Tokenizer::train_bpe(["abc"], 260).unwrap_err();
     assert!(small.to_string().contains("at least 261"), "{small}");

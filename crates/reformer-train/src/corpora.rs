@@ -1,5 +1,6 @@
 //! From a recipe's names to dialogues or images, and a tokenizer.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -65,11 +66,17 @@ impl Corpora {
             TokenizerKind::Bpe => {
                 let size = recipe.tokenizer.vocab_size;
                 let specials = compact::specials(&self.train);
-                if specials.is_empty() {
+                let texts: Vec<Cow<'_, str>> = if specials.is_empty() {
                     let turns = self.train.iter().flat_map(|dialogue| &dialogue.turns);
-                    Tokenizer::train_bpe_until(turns.map(|turn| turn.text.as_str()), &[], size, stop)?
+                    turns.map(|turn| turn.text.as_str().into()).collect()
                 } else {
-                    Tokenizer::train_bpe_until(compact::texts(&self.train), &specials, size, stop)?
+                    compact::texts(&self.train).into_iter().map(Cow::Owned).collect()
+                };
+                if recipe.tokenizer.lowercase {
+                    let lower = texts.iter().map(|text| text.to_lowercase());
+                    Tokenizer::train_bpe_until(lower, &specials, size, stop)?.reading_lower_case()?
+                } else {
+                    Tokenizer::train_bpe_until(texts, &specials, size, stop)?
                 }
             }
         };

@@ -81,6 +81,15 @@ impl HuggingFace {
         })
     }
 
+    /// The same tokens behind a normalizer.
+    pub(super) fn with_normalizer(&self, normalizer: serde_json::Value) -> Result<Self, TextError> {
+        let failed = |reason: String| TextError::Tokenizer { action: "be given a normalizer", reason };
+        let mut value: serde_json::Value =
+            serde_json::from_str(&self.json).map_err(|e| failed(e.to_string()))?;
+        value["normalizer"] = normalizer;
+        Self::parse(serde_json::to_string_pretty(&value).map_err(|e| failed(e.to_string()))?)
+    }
+
     pub(super) fn json(&self) -> &str {
         &self.json
     }

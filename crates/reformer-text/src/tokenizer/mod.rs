@@ -127,6 +127,18 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
+    /// The same tokens for texts that are read in lower case, whatever they are written in: `tokenizer.json` says so by
+    /// its normalizer. What the model writes is as it learned it.
+    pub fn reading_lower_case(self) -> Result<Self, TextError> {
+        let Kind::HuggingFace(inner) = &self.kind else {
+            let reason = "it has no tokenizer.json to say so in".to_owned();
+            return Err(TextError::Tokenizer { action: "be made to read lower case", reason });
+        };
+        let kind =
+            Kind::HuggingFace(Box::new(inner.with_normalizer(serde_json::json!({"type": "Lowercase"}))?));
+        Ok(Self { kind, ..self })
+    }
+
     /// The ids of `text`, in which marks mean nothing.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TextError> {
         match &self.kind {

@@ -8,7 +8,7 @@ use toml::Value;
 use super::Recipe;
 
 /// Key and meaning, in the order of the page.
-const KEYS: [(&str, &str); 66] = [
+const KEYS: [(&str, &str); 67] = [
     (
         "data",
         "The training corpus: a file of dialogues or text, or `\"demo\"`, the built-in one; of images an IDX file or a folder of PNGs",
@@ -74,6 +74,7 @@ const KEYS: [(&str, &str); 66] = [
         "`\"bpe\"`, learned from the training corpus, `\"bytes\"`, or `\"pixels\"`: the corpus is images, a row is one of them",
     ),
     ("tokenizer.vocab_size", "Tokens of a learned vocabulary at most, marks included"),
+    ("tokenizer.lowercase", "Read every text in lower case (`bpe`): for a corpus that has only lower case"),
     ("tokenizer.levels", "Levels of grey that pixels are rounded to, 2 to 256"),
     ("tokenizer.path", "A directory with a `tokenizer.json` to use as it is, instead of `kind`"),
     (

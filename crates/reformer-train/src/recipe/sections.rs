@@ -40,6 +40,8 @@ pub struct TokenizerRecipe {
     pub kind: TokenizerKind,
     /// Tokens of a trained vocabulary, marks included; unused by bytes.
     pub vocab_size: usize,
+    /// Whether texts are read in lower case.
+    pub lowercase: bool,
     /// Levels of grey of a pixel, 2 to 256; unused by text.
     pub levels: usize,
     /// A directory whose tokenizer is used as it is, or its `tokenizer.json`; `kind` and `vocab_size` do not matter
@@ -60,10 +62,20 @@ impl TokenizerRecipe {
                 "a pixel has at most 256",
             ));
         }
+        let kind = doc.choice("tokenizer.kind", TokenizerKind::Bpe, &kinds)?;
+        let lowercase = doc.flag("tokenizer.lowercase", false)?;
+        if lowercase && kind != TokenizerKind::Bpe {
+            return Err(doc.illegal(
+                "tokenizer.lowercase",
+                "got true",
+                "only tokenizer.kind = \"bpe\" reads lower case; leave it out",
+            ));
+        }
         Ok(Self {
-            kind: doc.choice("tokenizer.kind", TokenizerKind::Bpe, &kinds)?,
+            kind,
             // 256 bytes and the marks must fit.
             vocab_size: doc.size("tokenizer.vocab_size", 2048, 270)?,
+            lowercase,
             levels,
             path: Some(doc.text("tokenizer.path", "")?).filter(|path| !path.is_empty()),
         })
