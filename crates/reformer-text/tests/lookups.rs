@@ -100,7 +100,7 @@ fn a_dialogue_trains_on_calls_and_words_and_reads_results() {
         let of = encoded.parts.iter().zip(&names).filter(|(part, _)| **part == wanted);
         of.map(|(_, name)| name.as_str()).collect()
     };
-    assert_eq!(part(Part::Call), "<|lookup|>{hotel}{hotel.area}north{hotel.stars}4<|result|>");
+    assert_eq!(part(Part::Call), "<|lookup|>{hotel}{hotel.area} north{hotel.stars} 4<|result|>");
     assert_eq!(part(Part::Result), "3 ; north<|assistant|>");
     assert_eq!(part(Part::Words), "<|user|>a hotel in the north<|assistant|>try {hotel.name} .<|end|>");
     assert_eq!(names.iter().filter(|name| *name == "{hotel.name}").count(), 1, "a placeholder is one token");

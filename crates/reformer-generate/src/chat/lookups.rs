@@ -1,7 +1,7 @@
 //! Replies that look things up: the model calls, a host answers, the model goes on, until it speaks.
 //!
 //! ```text
-//! … <|assistant|> → <|lookup|>{hotel}{hotel.area}north<|result|>   host: "3 ; north"   <|assistant|> → words
+//! … <|assistant|> → <|lookup|>{hotel}{hotel.area} north<|result|>   host: "3 ; north"   <|assistant|> → words
 //! ```
 //! A reply has at most [`CALLS`] calls: after that the tokens that begin one are forbidden, so a model that loops
 //! speaks in the end. A call that is none (half of one, a column that is not there) gets a result that says so. The

@@ -1,7 +1,7 @@
 //! The compact form: a call as few tokens, and back.
 //!
 //! ```text
-//! lookup, book    <|lookup|> {table} ( {table.column} value )*
+//! lookup, book    <|lookup|> {table} ( {table.column} " value" )*
 //! other tools     <|call|> name {"argument": …}
 //! ```
 //! A value may be a placeholder itself: `{taxi.destination}{hotel.name}` is "to the hotel we spoke of".
@@ -43,7 +43,13 @@ pub fn render(call: &Call) -> Vec<Piece<'_>> {
         let mut pieces = vec![special(mark), special(format!("{{{table}}}"))];
         for (column, value) in values {
             pieces.push(special(format!("{{{table}.{column}}}")));
-            pieces.extend(split(value));
+            // With the space that stands before it in a sentence: a word that is copied is the same token then.
+            for (at, piece) in split(value).into_iter().enumerate() {
+                pieces.push(match piece {
+                    Piece::Text(text) if at == 0 => Piece::Text(format!(" {text}").into()),
+                    piece => piece,
+                });
+            }
         }
         pieces
     } else {

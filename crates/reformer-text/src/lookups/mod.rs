@@ -5,7 +5,7 @@
 //! compact form of few tokens ([`compact`]):
 //!
 //! ```text
-//! <|assistant|><|lookup|>{hotel}{hotel.area}north{hotel.stars}4<|result|>3 match …<|assistant|>try {hotel.name} .
+//! <|assistant|><|lookup|>{hotel}{hotel.area} north{hotel.stars} 4<|result|>3 match …<|assistant|>try {hotel.name} .
 //! ```
 //! `{hotel.area}` is one token that names a table's column: in a call the value follows it, in a reply it is a
 //! placeholder that the host fills from the row that the conversation is about.
