@@ -123,8 +123,7 @@ impl Bookings {
     ) -> Result<Outcome, TablesError> {
         let path = self.path.clone();
         let failed = |e: rusqlite::Error| TablesError::database(&path, "write the booking", &e);
-        let title = &table.title().name;
-        let title = row.iter().find(|(name, _)| name == title).map_or("", |(_, value)| value.as_str());
+        let title = table.title_of(row);
         let booking = table.booking.clone().unwrap_or_default();
         let mut slot = vec![title.to_owned()];
         for name in &booking.slot {

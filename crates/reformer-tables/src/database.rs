@@ -127,11 +127,19 @@ impl Database {
 
     /// Opens a database with the schema that lies beside it.
     pub fn open_beside(path: &Path) -> Result<Self, TablesError> {
-        if !path.exists() {
-            let source = std::io::Error::from(std::io::ErrorKind::NotFound);
-            return Err(TablesError::io("read", path, source));
+        std::fs::metadata(path).map_err(|e| TablesError::io("read", path, e))?;
+        let beside = Schema::path_beside(path);
+        if !beside.exists() {
+            return Err(TablesError::Malformed {
+                path: beside,
+                problem: "is not there".to_owned(),
+                expected: format!(
+                    "the schema of {}, which says what may be asked; `reformer data tables` writes it",
+                    path.display()
+                ),
+            });
         }
-        Self::open(path, Schema::load(&Schema::path_beside(path))?)
+        Self::open(path, Schema::load(&beside)?)
     }
 
     /// What may be asked.

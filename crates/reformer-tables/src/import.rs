@@ -33,6 +33,28 @@ pub fn import(folder: &Path, schema: Option<Schema>, out: &Path) -> Result<Impor
         Some(schema) => schema,
         None => made_of(&files, folder)?,
     };
+    let rows = write(&files, &schema, folder, out)?;
+    Ok(Imported { schema, rows })
+}
+
+/// Makes the database `out`, and its schema beside it, of a schema that has all its rows in itself.
+pub fn build(mut schema: Schema, out: &Path) -> Result<Imported, TablesError> {
+    let rows = write(&BTreeMap::new(), &schema, out, out)?;
+    // The rows are in the database now.
+    for table in &mut schema.tables {
+        table.rows.clear();
+    }
+    schema.save(&Schema::path_beside(out))?;
+    Ok(Imported { schema, rows })
+}
+
+/// Writes schema and database; returns the tables with their rows.
+fn write(
+    files: &BTreeMap<String, (PathBuf, Records)>,
+    schema: &Schema,
+    folder: &Path,
+    out: &Path,
+) -> Result<Vec<(String, usize)>, TablesError> {
     let beside = out.with_extension("sqlite.part");
     let failed = |action| {
         let beside = beside.clone();
@@ -45,9 +67,9 @@ pub fn import(folder: &Path, schema: Option<Schema>, out: &Path) -> Result<Impor
         let transaction = connection.transaction().map_err(failed("write the database"))?;
         for table in &schema.tables {
             let file = files.get(table.from.as_deref().unwrap_or(&table.name));
-            let records = match file {
-                _ if !table.rows.is_empty() => &table.rows,
-                Some((_, records)) => records,
+            let records: Vec<_> = match file {
+                Some((_, records)) => table.rows.iter().chain(records).collect(),
+                None if !table.rows.is_empty() => table.rows.iter().collect(),
                 None => {
                     return Err(TablesError::Malformed {
                         path: folder.to_owned(),
@@ -64,7 +86,7 @@ pub fn import(folder: &Path, schema: Option<Schema>, out: &Path) -> Result<Impor
                 .map_err(failed("write the database"))?;
             let sql = format!("INSERT INTO {name} VALUES ({})", marks.join(", "));
             let mut insert = transaction.prepare(&sql).map_err(failed("write the database"))?;
-            for record in records {
+            for &record in &records {
                 let cells = table.columns.iter().map(|column| cell(column, record));
                 insert.execute(params_from_iter(cells)).map_err(failed("write the database"))?;
             }
@@ -74,7 +96,7 @@ pub fn import(folder: &Path, schema: Option<Schema>, out: &Path) -> Result<Impor
     }
     schema.save(&Schema::path_beside(out))?;
     std::fs::rename(&beside, out).map_err(|e| TablesError::io("write", out, e))?;
-    Ok(Imported { schema, rows: counts })
+    Ok(counts)
 }
 
 /// A cell as text, in the form in which it is compared.
@@ -86,6 +108,7 @@ fn cell(column: &Column, record: &Map<String, Value>) -> String {
         Some(Value::Bool(flag)) => if *flag { "yes" } else { "no" }.to_owned(),
         Some(other) => other.to_string(),
     };
+    let value = if value.is_empty() { column.default.clone().unwrap_or_default() } else { value };
     match (column.kind, time(&value)) {
         (Kind::Time, Some(time)) => time,
         _ => column.meant(&value).to_owned(),
@@ -103,6 +126,7 @@ fn made_of(files: &BTreeMap<String, (PathBuf, Records)>, folder: &Path) -> Resul
                     name: key.clone(),
                     kind,
                     from: None,
+                    default: None,
                     ask: true,
                     compare: Compare::Equal,
                     aliases: BTreeMap::new(),
@@ -117,10 +141,11 @@ fn made_of(files: &BTreeMap<String, (PathBuf, Records)>, folder: &Path) -> Resul
             shown: Vec::new(),
             details: Vec::new(),
             booking: None,
+            mentions: Vec::new(),
             rows: Vec::new(),
         });
     }
-    let schema = Schema { tables };
+    let schema = Schema { tables, ..Schema::default() };
     if schema.tables.is_empty() {
         return Err(TablesError::Malformed {
             path: folder.to_owned(),

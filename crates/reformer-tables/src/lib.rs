@@ -7,6 +7,7 @@
 //! | ask it, with limits | [`Database`] |
 //! | keep bookings, one transaction each | [`Bookings`] |
 //! | answer a model's calls and fill its placeholders | [`Talk`] |
+//! | hold a conversation against what it should have been | [`Check`] |
 //! | turn an annotated corpus to dialogues with lookups | [`ground`] |
 //! | measure how well a system helps: Inform, Success, BLEU, joint goal accuracy | [`evaluate`] |
 //!
@@ -16,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod bookings;
+mod check;
 mod database;
 mod error;
 pub mod evaluate;
@@ -27,9 +29,10 @@ mod schema;
 mod talk;
 
 pub use bookings::{Booked, Bookings, Outcome};
+pub use check::{Check, Fault, Said};
 pub use database::{Answer, Database, Row};
 pub use error::TablesError;
-pub use import::{Imported, import};
+pub use import::{Imported, build, import};
 pub use plain::{is_any, plain, time};
-pub use schema::{Booking, Column, Compare, Detail, Kind, Schema, Table};
+pub use schema::{Booking, Column, Compare, Detail, Kind, Lookups, Schema, Table};
 pub use talk::{About, Talk};

@@ -23,8 +23,30 @@ use crate::TablesError;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schema {
+    /// What a lookup says of the wishes.
+    #[serde(default, skip_serializing_if = "Lookups::is_whole")]
+    pub lookups: Lookups,
     /// In the order in which a summary lists them.
     pub tables: Vec<Table>,
+}
+
+/// What a lookup says of the wishes for a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lookups {
+    /// All of them, as a belief state does.
+    #[default]
+    Whole,
+    /// What is new: it is laid over the wishes so far, until a row is booked. A new wish drops the wish for a row by its
+    /// name, which need not meet it.
+    Changes,
+}
+
+impl Lookups {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    fn is_whole(&self) -> bool {
+        *self == Self::Whole
+    }
 }
 
 /// One table: what can be asked of it, and how one of its rows is booked.
@@ -47,7 +69,10 @@ pub struct Table {
     /// Whether and how rows are booked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub booking: Option<Booking>,
-    /// Rows that no file holds.
+    /// Words by which people ask for the table in dialogues that have no states: `["hospital"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<String>,
+    /// Rows that no file holds; they stand before a file's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<Map<String, Value>>,
 }
@@ -64,6 +89,9 @@ pub struct Column {
     /// Its name in the file that `data tables` reads, if another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// The value of rows that have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
     /// Whether a call may constrain it.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub ask: bool,
@@ -244,6 +272,12 @@ impl Table {
     /// The column that names a row.
     pub fn title(&self) -> &Column {
         self.columns.iter().find(|column| column.kind == Kind::Name).unwrap_or(&self.columns[0])
+    }
+
+    /// A row's value in the column that names it.
+    pub(crate) fn title_of<'r>(&self, row: &'r [(String, String)]) -> &'r str {
+        let title = &self.title().name;
+        row.iter().find(|(name, _)| name == title).map_or("", |(_, value)| value)
     }
 
     /// Names of columns and details.

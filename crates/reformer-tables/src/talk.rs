@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::plain::is_any;
 use crate::result::{found, object, pairs, refusal};
+use crate::schema::Lookups;
 use crate::{Bookings, Database, Outcome, Row, Schema, Table};
 
 /// What has been said of one table.
@@ -34,7 +35,12 @@ pub struct About {
     pub passed: usize,
     /// The reference of the last booking.
     pub reference: Option<String>,
+    /// Whether a row was booked since the last lookup.
+    pub settled: bool,
 }
+
+/// The placeholder of all that was booked in a conversation.
+pub(crate) const BOOKINGS: &str = "bookings";
 
 /// A conversation's knowledge.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,6 +48,8 @@ pub struct Talk {
     tables: BTreeMap<String, About>,
     /// The table of the last call.
     current: Option<String>,
+    /// What was booked, in order: table, the row's title, reference.
+    booked: Vec<[String; 3]>,
 }
 
 impl Talk {
@@ -84,9 +92,13 @@ impl Talk {
         if let Some(count) = result.get("count").and_then(Value::as_u64) {
             about.count = count as usize;
             about.passed = result.get("passed").and_then(Value::as_u64).unwrap_or(0) as usize;
+            about.settled = false;
         }
         if let Some(reference) = result.get("reference").and_then(Value::as_str) {
             about.reference = Some(reference.to_owned());
+            about.settled = true;
+            let title = result.get("title").and_then(Value::as_str).unwrap_or_default();
+            self.booked.push([table, title, reference].map(str::to_owned));
         }
     }
 
@@ -127,7 +139,13 @@ impl Talk {
         let known = self.without_unknown(call);
         let result = match self.wishes(database.schema(), known.as_ref().unwrap_or(call)) {
             Ok((name, wishes)) => match database.schema().table(&name) {
-                Some(table) => self.found(database, table, wishes),
+                Some(table) => {
+                    let wishes = match database.schema().lookups {
+                        Lookups::Whole => wishes,
+                        Lookups::Changes => self.laid_over(table, wishes),
+                    };
+                    self.found(database, table, wishes)
+                }
                 None => refusal(&format!("no table {name}")),
             },
             Err(problem) => refusal(&problem),
@@ -150,6 +168,20 @@ impl Talk {
         some.then(|| Call::of_table(&call.tool, table, kept))
     }
 
+    /// The wishes so far with new ones over them, in the order of the schema's columns.
+    fn laid_over(&self, table: &Table, new: Vec<(String, String)>) -> Vec<(String, String)> {
+        let (title, about) = (&table.title().name, self.tables.get(&table.name));
+        let stays = |name: &str| {
+            let anew = about.is_some_and(|about| about.settled) && table.detail(name).is_none();
+            !anew && !new.iter().any(|(own, _)| own == name) && (new.is_empty() || name != title)
+        };
+        let before = about.map(|about| about.wishes.clone()).unwrap_or_default();
+        let mut all: Vec<_> = before.into_iter().filter(|(name, _)| stays(name)).chain(new.clone()).collect();
+        let place = |name: &str| table.names().position(|own| own == name);
+        all.sort_by_key(|(name, _)| place(name));
+        all
+    }
+
     fn found(&self, database: &Database, table: &Table, wishes: Vec<(String, String)>) -> String {
         let borrowed: Vec<_> = wishes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let answer = match database.select(table, &borrowed) {
@@ -157,22 +189,21 @@ impl Talk {
             Err(error) => return refusal(&error.to_string()),
         };
         let before = self.tables.get(&table.name);
-        let mut passed = 0;
-        let mut answer = answer;
-        if let Some(before) = before {
-            if before.wishes == wishes && before.count > 0 {
-                // The same question again asks for another row.
-                passed = (before.passed + 1) % answer.count.clamp(1, answer.rows.len().max(1));
-            } else if let Some(at) =
-                before.rows.first().and_then(|row| answer.rows.iter().position(|r| r == row))
-            {
+        let (mut passed, mut answer) = (0, answer);
+        let first = before.and_then(|before| before.rows.first());
+        if let (Some(before), Some(at)) =
+            (before, first.and_then(|row| answer.rows.iter().position(|r| r == row)))
+        {
+            if before.wishes == wishes {
+                // The same question again asks for another row: the one after the row at hand.
+                passed = before.passed + 1;
+                let next = (at + 1) % answer.rows.len();
+                answer.rows.rotate_left(next);
+            } else {
                 // What was spoken of stays first as long as it meets the wishes.
-                let row = answer.rows.remove(at);
-                answer.rows.insert(0, row);
+                answer.rows[..=at].rotate_right(1);
             }
         }
-        let passed_over = passed.min(answer.rows.len());
-        answer.rows.rotate_left(passed_over);
         found(table, &wishes, &answer, passed)
     }
 
@@ -213,17 +244,27 @@ impl Talk {
             rows.swap_remove(turn % rows.len())
         };
         match bookings.book(table, &row, &details).map_err(|e| e.to_string())? {
-            Outcome::Full => Err("no room".to_owned()),
+            // Another time is enough the next time: the rest is remembered.
+            Outcome::Full => Ok(json!({
+                "says": "not possible : no room", "table": name, "where": object(&all), "error": "no room"
+            })
+            .to_string()),
             Outcome::Booked(reference) => Ok(json!({
-                "says": "booked", "table": name, "where": object(&all), "reference": reference, "rows": [object(&row)]
+                "says": "booked", "table": name, "where": object(&all), "reference": reference,
+                "title": table.title_of(&row), "rows": [object(&row)]
             })
             .to_string()),
         }
     }
 
-    /// The value that a placeholder stands for: `{hotel.name}`, `{hotel.name.2}`, `{hotel.count}`.
+    /// The value that a placeholder stands for: `{hotel.name}`, `{hotel.name.2}`, `{hotel.count}`, and `{bookings}`
+    /// for all that was booked.
     pub fn value(&self, placeholder: &str) -> Option<String> {
-        let mut parts = inside(placeholder)?.splitn(3, '.');
+        let name = inside(placeholder)?;
+        if name == BOOKINGS {
+            return Some(self.all_booked());
+        }
+        let mut parts = name.splitn(3, '.');
         let (table, column) = (parts.next()?, parts.next()?);
         let place = match parts.next() {
             Some(place) => place.parse::<usize>().ok().filter(|&place| place > 0)? - 1,
@@ -239,6 +280,18 @@ impl Talk {
             "reference" => about.reference.clone(),
             "total" => total(about),
             _ => about.rows.get(place).and_then(|row| of(row)).or_else(|| of(&about.wishes)),
+        }
+    }
+
+    /// Everything that was booked, as a list in one sentence.
+    fn all_booked(&self) -> String {
+        let one = |[table, title, reference]: &[String; 3]| {
+            let of = if title.is_empty() { String::new() } else { format!(" {title}") };
+            format!("{table}{of} (reference {reference})")
+        };
+        match self.booked.as_slice() {
+            [] => "nothing yet".to_owned(),
+            booked => booked.iter().map(one).collect::<Vec<_>>().join(", "),
         }
     }
 

@@ -12,6 +12,7 @@
 
 mod explain;
 mod led;
+mod mentioned;
 mod report;
 mod states;
 

@@ -1,9 +1,9 @@
 //! An annotated dialogue becomes one with lookups, and what it says is explained.
 
-use reformer_tables::Talk;
 use reformer_tables::ground::{Grounder, Led, read_states};
+use reformer_tables::{Database, Talk, import};
 use reformer_text::lookups::compact::{Piece, render};
-use reformer_text::{Call, Lookup};
+use reformer_text::{Call, Dialogue, Lookup, Turn};
 
 use crate::town::Town;
 
@@ -32,7 +32,7 @@ fn states_become_calls_and_what_the_system_says_becomes_placeholders() {
         };
         lookups.map(|l| render(&l.call).iter().map(text).collect::<String>() + " → " + &l.said()).collect()
     };
-    assert_eq!(compact(1), ["<|lookup|>{hotel}{hotel.area}north{hotel.stars}4 → 1 ; north ; 4"]);
+    assert_eq!(compact(1), ["<|lookup|>{hotel}{hotel.area} north{hotel.stars} 4 → 1 ; north ; 4"]);
     let said = &dialogue.turns[1].text;
     assert_eq!(
         said,
@@ -42,8 +42,8 @@ fn states_become_calls_and_what_the_system_says_becomes_placeholders() {
     assert_eq!(
         compact(3),
         [
-            "<|lookup|>{hotel}{hotel.area}north{hotel.stars}4{hotel.name}{hotel.name}\
-             {hotel.book people}2{hotel.book day}sunday → 1 ; north ; 4",
+            "<|lookup|>{hotel}{hotel.area} north{hotel.stars} 4{hotel.name}{hotel.name}\
+             {hotel.book people} 2{hotel.book day} sunday → 1 ; north ; 4",
             "<|book|>{hotel} → booked"
         ]
     );
@@ -53,7 +53,7 @@ fn states_become_calls_and_what_the_system_says_becomes_placeholders() {
     );
     assert_eq!(
         compact(5),
-        ["<|lookup|>{taxi}{taxi.destination}{hotel.name}{taxi.leaveat}9:15 → 2", "<|book|>{taxi} → booked"]
+        ["<|lookup|>{taxi}{taxi.destination}{hotel.name}{taxi.leaveat} 9:15 → 2", "<|book|>{taxi} → booked"]
     );
     assert_eq!(dialogue.turns[5].text, "booked ! a {taxi.type} , contact number {taxi.phone} .");
     // The taxi goes to the hotel, and the table in focus explains first: both placeholders fill to the same name.
@@ -105,4 +105,54 @@ fn a_systems_own_lookups_lead_to_the_corpuss_words() {
     assert_eq!(turn.text, "booked {hotel.name} . the reference number is {hotel.reference} .");
     assert_eq!((turn.lookups.len(), &turn.lookups[0]), (2, &refused));
     assert!(turn.lookups[1].result.contains("7gawk763"), "{}", turn.lookups[1].result);
+}
+
+/// Tables that no state speaks of: a hospital's departments, of one address.
+fn hospital() -> (tempfile::TempDir, Database) {
+    let folder = tempfile::tempdir().unwrap();
+    let files = folder.path().join("files");
+    std::fs::create_dir(&files).unwrap();
+    let departments = "department,phone\npaediatric clinic,0122300010\nemergency department,0122300020\n";
+    std::fs::write(files.join("hospital.csv"), departments).unwrap();
+    let schema = r#"{"tables": [{"name": "hospital", "mentions": ["hospital", "doctor"],
+        "columns": [{"name": "department", "kind": "name"}, {"name": "phone", "ask": false},
+                    {"name": "address", "default": "1 Hill Road", "ask": false}],
+        "rows": [{"department": "switchboard", "phone": "0122300000"}]}]}"#;
+    let path = folder.path().join("hospital.sqlite");
+    import(&files, Some(serde_json::from_str(schema).unwrap()), &path).unwrap();
+    let database = Database::open_beside(&path).unwrap();
+    (folder, database)
+}
+
+#[test]
+fn a_table_without_states_is_asked_for_where_people_mention_it() {
+    let (_folder, database) = hospital();
+    let mut grounder = Grounder::new(&database).unwrap();
+    let dialogue = |turns: &[&str]| {
+        let turns = turns.iter().enumerate().map(|(at, text)| match at % 2 {
+            0 => Turn::user(*text),
+            _ => Turn::assistant(*text),
+        });
+        Dialogue::new("d", turns.collect())
+    };
+    let asked = dialogue(&[
+        "is there a hospital here ?",
+        "yes , at 1 hill road , phone 0122300000 .",
+        "has it a paediatric clinic ?",
+        "its number is 0122300010 .",
+    ]);
+    let grounded = grounder.ground_mentioned(&asked).unwrap().unwrap();
+    let calls = |turn: usize| -> Vec<String> {
+        let lookups = &grounded.turns[turn].lookups;
+        lookups.iter().map(|lookup| lookup.call.table_values().unwrap().1[0].1.to_owned()).collect()
+    };
+    // The schema's row stands before the file's.
+    assert_eq!((calls(1), calls(3)), (vec!["any".to_owned()], vec!["paediatric clinic".to_owned()]));
+    assert_eq!(grounded.turns[1].text, "yes , at {hospital.address} , phone {hospital.phone} .");
+    assert_eq!(grounded.turns[3].text, "its number is {hospital.phone} .");
+    // Nobody mentions it; and a reply that tells nothing of it.
+    assert_eq!(grounder.ground_mentioned(&dialogue(&["a room, please", "for when ?"])).unwrap(), None);
+    let taxi = dialogue(&["a taxi to the hospital", "where do you leave from ?"]);
+    assert_eq!(grounder.ground_mentioned(&taxi).unwrap(), None);
+    assert_eq!(grounder.report().dialogues, 1, "those left out are not counted");
 }

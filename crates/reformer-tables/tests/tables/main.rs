@@ -2,6 +2,7 @@
 
 mod asking;
 mod booking;
+mod demo;
 mod grounding;
 mod scoring;
 mod talking;

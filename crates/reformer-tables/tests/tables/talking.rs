@@ -1,9 +1,9 @@
 //! A conversation over tables: calls, right and wrong, and replies that are filled from what was found.
 
-use reformer_tables::{Bookings, Talk};
+use reformer_tables::{Bookings, Lookups, Schema, Talk};
 use reformer_text::{Call, Lookup, Turn};
 
-use crate::town::Town;
+use crate::town::{Town, schema};
 
 fn call(tool: &str, table: &str, values: &[(&str, &str)]) -> Call {
     Call::of_table(tool, table, values.iter().copied())
@@ -162,4 +162,52 @@ fn a_wish_that_names_something_unknown_is_left_out_of_a_lookup_and_missed_by_its
     assert_eq!(known, ["area", "book day"]);
     let booked = talk.book(&database, &mut bookings, &Call::of_table("book", "hotel", []));
     assert_eq!(booked.said(), "not possible : book people is not known");
+}
+
+#[test]
+fn where_the_schema_wants_changes_a_lookup_is_laid_over_the_wishes_so_far_until_something_is_booked() {
+    let town = Town::new();
+    let mut schema = schema();
+    schema.lookups = Lookups::Changes;
+    schema.save(&Schema::path_beside(&town.path)).unwrap();
+    let (database, mut talk, mut bookings) =
+        (town.database(), Talk::default(), Bookings::in_memory().unwrap());
+    let wishes = |talk: &Talk| {
+        let spelled =
+            talk.about("hotel").unwrap().wishes.iter().map(|(name, value)| format!("{name} {value}"));
+        spelled.collect::<Vec<_>>().join(", ")
+    };
+    let ask = |values: &[(&str, &str)]| call("lookup", "hotel", values);
+    talk.look_up(&database, &ask(&[("stars", "4")]));
+    talk.look_up(&database, &ask(&[("area", "north")]));
+    assert_eq!(wishes(&talk), "area north, stars 4");
+    // A name says which row; the next wish may be another row's.
+    talk.look_up(&database, &ask(&[("name", "saint john's lodge"), ("stars", "3")]));
+    assert_eq!(wishes(&talk), "area north, stars 3, name saint john's lodge");
+    talk.look_up(&database, &ask(&[("stars", "4")]));
+    assert_eq!(wishes(&talk), "area north, stars 4");
+    let booked = call("book", "hotel", &[("book people", "2"), ("book day", "sunday")]);
+    assert_eq!(talk.book(&database, &mut bookings, &booked).said(), "booked");
+    // What is looked for after a booking is something new; who comes when is not.
+    talk.look_up(&database, &ask(&[("area", "east")]));
+    assert_eq!(wishes(&talk), "area east, book people 2, book day sunday");
+}
+
+#[test]
+fn after_a_booking_without_room_another_day_is_enough() {
+    let town = Town::new();
+    let (database, mut talk, mut bookings) =
+        (town.database(), Talk::default(), Bookings::in_memory().unwrap());
+    talk.look_up(&database, &call("lookup", "hotel", &[("stars", "3")]));
+    let on = |day| call("book", "hotel", &[("book people", "2"), ("book day", day)]);
+    for _ in 0..2 {
+        assert_eq!(talk.book(&database, &mut bookings, &on("sunday")).said(), "booked");
+    }
+    assert_eq!(talk.book(&database, &mut bookings, &on("sunday")).said(), "not possible : no room");
+    let other = call("book", "hotel", &[("book day", "monday")]);
+    assert_eq!(talk.book(&database, &mut bookings, &other).said(), "booked");
+    assert_eq!(talk.fill("{hotel.book people} on {hotel.book day}"), "2 on monday");
+    let listed = talk.fill("{bookings}");
+    assert_eq!(listed.matches("hotel Saint John's Lodge (reference ").count(), 3, "{listed}");
+    assert_eq!(Talk::default().fill("{bookings}"), "nothing yet");
 }
