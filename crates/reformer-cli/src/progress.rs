@@ -104,6 +104,7 @@ impl<'a> Progress<'a> {
                     self.say(indent(text));
                 }
             }
+            Event::Initialized { report, .. } => self.say(report),
             Event::Warning { message, .. } => self.warn(format_args!("warning: {message}")),
             // How a run ended is the command's to tell, after the bar is gone.
             _ => {}

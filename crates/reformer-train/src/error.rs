@@ -120,6 +120,13 @@ pub enum TrainError {
         /// Its dialogues.
         dialogues: usize,
     },
+    /// Weights to begin with that have no tensor of the model's.
+    #[error(
+        "{}: no tensor of its model has a name and a shape that the recipe's model has, so there is nothing to begin with; \
+         give the recipe the sizes of its config.json, or leave --init out",
+        .0.display()
+    )]
+    NothingInCommon(PathBuf),
     /// A corpus shorter than one row.
     #[error(
         "the corpus has {tokens} tokens, too few for one row of {len} and its next token; use a shorter length"

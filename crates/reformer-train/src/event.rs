@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::evaluate::EvalReport;
+use crate::init::InitReport;
 
 /// One event. Steps count from 1; `seconds` is training time, resumed time included.
 #[derive(Clone, Debug, Serialize)]
@@ -37,6 +38,13 @@ pub enum Event {
         tokens_per_step: usize,
         /// Threads.
         threads: usize,
+    },
+    /// The run begins with another model's weights.
+    Initialized {
+        /// The step.
+        step: u64,
+        /// What was taken of them.
+        report: InitReport,
     },
     /// An optimizer step was taken.
     Step {
@@ -117,6 +125,7 @@ impl Event {
     pub fn step(&self) -> u64 {
         match self {
             Self::Start { step, .. }
+            | Self::Initialized { step, .. }
             | Self::Step { step, .. }
             | Self::Saved { step, .. }
             | Self::Eval { step, .. }
@@ -146,6 +155,7 @@ impl fmt::Display for Event {
                 "start at step {step} of {steps}: {parameters} parameters, vocabulary {vocab_size}, \
                  {dialogues} {unit} of {epoch_tokens} tokens, {tokens_per_step} tokens a step"
             ),
+            Self::Initialized { report, .. } => report.fmt(f),
             Self::Step {
                 step,
                 steps,

@@ -68,8 +68,10 @@ fn interrupted(checkpoints: &Checkpoints) -> Result<Outcome, TrainError> {
 /// The checkpoint to begin at, if any. Changes nothing.
 fn beginning(options: &TrainOptions, checkpoints: &Checkpoints) -> Result<Option<PathBuf>, TrainError> {
     match &options.resume {
-        Resume::Fresh if checkpoints.any() => Err(TrainError::Occupied(options.out.clone())),
-        Resume::Fresh | Resume::Overwrite => Ok(None),
+        Resume::Fresh | Resume::Init(_) if checkpoints.any() => {
+            Err(TrainError::Occupied(options.out.clone()))
+        }
+        Resume::Fresh | Resume::Init(_) | Resume::Overwrite => Ok(None),
         Resume::Newest => {
             checkpoints.newest().map(Some).ok_or_else(|| TrainError::NoCheckpoint(options.out.clone()))
         }

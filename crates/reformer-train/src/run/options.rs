@@ -19,6 +19,8 @@ pub const RECIPE: &str = "recipe.toml";
 pub enum Resume {
     /// At step 0, in a directory that holds no run.
     Fresh,
+    /// At step 0, in a directory that holds no run, with what fits of the weights in this checkpoint directory.
+    Init(PathBuf),
     /// At step 0; a run in the directory is removed when this one has saved its first checkpoint.
     Overwrite,
     /// At the newest complete checkpoint.

@@ -10,6 +10,7 @@ use reformer_text::{Tokenizer, is_plain_text};
 use crate::checkpoint::Fingerprints;
 use crate::corpora::{Corpora, Pictures, levels};
 use crate::error::TrainError;
+use crate::init::{InitReport, initialize};
 use crate::packing::{Corpus, Packer, Weighting};
 use crate::plan::{check_memory, planned_config};
 use crate::recipe::{ModelTokens, Recipe, Rows, TokenizerKind};
@@ -23,6 +24,8 @@ pub(crate) struct Prepared {
     pub(crate) opening: u32,
     /// The recipe, what the corpus decides included.
     pub(crate) recipe: Recipe,
+    /// What was taken of another model's weights, if it begins with them.
+    pub(crate) initialized: Option<InitReport>,
 }
 
 impl Prepared {
@@ -33,7 +36,8 @@ impl Prepared {
     }
 }
 
-/// Reads the corpora and builds, or loads from a checkpoint, tokenizer and model. `memory` is what the machine has in
+/// Reads the corpora and builds, or loads from a checkpoint, tokenizer and model; a model that is built begins with what
+/// fits of the weights in `init`. `memory` is what the machine has in
 /// bytes, if that is known: a step that needs more is refused by the formula, before anything is read. Gives up soon
 /// after `stop` is raised.
 pub(crate) fn prepare(
@@ -41,6 +45,7 @@ pub(crate) fn prepare(
     threads: usize,
     memory: Option<usize>,
     from: Option<&Path>,
+    init: Option<&Path>,
     stop: &AtomicBool,
 ) -> Result<Prepared, TrainError> {
     check_memory(&recipe, &planned_config(&recipe)?, memory)?;
@@ -58,15 +63,21 @@ pub(crate) fn prepare(
     let packer = Packer::new(corpus, &recipe, opening, pad);
     packer.check()?;
     recipe.resolve_steps(packer.batches_per_epoch());
+    let mut initialized = None;
     let model = if let Some(path) = from {
         Model::load(path)?
     } else {
         let tokens = ModelTokens { vocab_size: tokenizer.vocab_size(), pad, end };
         let config = recipe.model.config(tokens, recipe.seed)?;
         check_memory(&recipe, &config, memory)?;
-        Model::new(config, recipe.seed)
+        let mut model = Model::new(config, recipe.seed);
+        if let Some(path) = init {
+            initialized = Some(initialize(&mut model, &tokenizer, path)?);
+        }
+        model
     };
-    Ok(Prepared { trainer: Trainer::new(cpu, model, packer, &recipe), tokenizer, valid, opening, recipe })
+    let trainer = Trainer::new(cpu, model, packer, &recipe);
+    Ok(Prepared { trainer, tokenizer, valid, opening, recipe, initialized })
 }
 
 /// What is learned and measured on, as tokens.

@@ -49,7 +49,8 @@ impl<'a, 'l> Session<'a, 'l> {
         let TrainOptions { recipe, out, threads, resume, memory, .. } = options;
         let past = from.as_deref().map(checkpoint::read_state).transpose()?;
         let mut warnings = Vec::new();
-        let mut prepared = prepare(recipe, threads, memory, from.as_deref(), around.stop)?;
+        let init = if let Resume::Init(path) = &resume { Some(path.as_path()) } else { None };
+        let mut prepared = prepare(recipe, threads, memory, from.as_deref(), init, around.stop)?;
         let recipe = prepared.recipe.clone();
         if let Some(past) = &past {
             warnings.extend(changes(&past.recipe, &recipe)?.into_iter().map(|key| {
@@ -132,6 +133,9 @@ impl<'a, 'l> Session<'a, 'l> {
             tokens_per_step: self.recipe.tokens_per_step(),
             threads,
         })?;
+        if let Some(report) = self.prepared.initialized.take() {
+            self.emit(Event::Initialized { step, report })?;
+        }
         warnings.into_iter().try_for_each(|message| self.emit(Event::Warning { step, message }))
     }
 
