@@ -7,6 +7,7 @@
 //!
 //! Knows nothing of terminals and files; commands of a REPL are calls here.
 
+mod alone;
 pub(crate) mod lookups;
 
 use std::ops::ControlFlow;
