@@ -141,6 +141,10 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     #[expect(clippy::option_option, reason = "absent, bare and with a value are three things")]
     pub(crate) resume: Option<Option<PathBuf>>,
+    /// Begin with the weights of this run or checkpoint, with a fresh optimizer: vocabulary and positions are resized,
+    /// what does not fit is left out, and all of it is told
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["resume", "overwrite"])]
+    pub(crate) init: Option<PathBuf>,
     /// Replace the run that is in the directory, once this one has saved its first checkpoint
     #[arg(long, conflicts_with = "resume")]
     pub(crate) overwrite: bool,
@@ -163,7 +167,7 @@ pub(crate) struct RecipeArgs {
     pub(crate) explain: bool,
 }
 
-/// Exact or hashed attention.
+/// Hashed attention, exact, or none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AttentionChoice {
     /// As the model was trained.
@@ -171,6 +175,8 @@ pub(crate) enum AttentionChoice {
     Lsh,
     /// Every LSH layer attends exactly.
     Full,
+    /// No LSH layer attends: what the others do alone.
+    Off,
 }
 
 /// `reformer eval`.
@@ -181,9 +187,12 @@ pub(crate) struct EvalArgs {
     pub(crate) model: Option<PathBuf>,
     /// The corpus: a file as training reads it, `demo`: the held-out dialogues of the built-in one, or `hold-out`:
     /// what the model's run held out
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["dialogues", "score"])]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["dialogues", "score", "requests"])]
     pub(crate) data: Option<PathBuf>,
-    /// Attend in LSH layers as trained, or exactly
+    /// Put N requests of the demo's people to a run of `train --demo`, and ask its tables whether the replies are right
+    #[arg(long, value_name = "N", conflicts_with_all = ["data", "dialogues", "score", "oracle", "attention", "num_hashes", "length", "decode"])]
+    pub(crate) requests: Option<usize>,
+    /// Attend in LSH layers as trained, exactly, or not at all
     #[arg(long, value_name = "KIND", default_value = "lsh")]
     pub(crate) attention: AttentionChoice,
     /// Hash rounds to evaluate with, one result each [default: as trained]

@@ -9,8 +9,18 @@ use crate::args::decoding::DecodingArgs;
 use crate::interrupt::Interrupt;
 use crate::open_model::OpenModel;
 
-/// The weights packed as asked, and rounded alike in the model itself.
-pub(crate) fn pack(model: &mut Model, weights: Precision) -> Option<Packed> {
+/// The weights packed as asked, and rounded alike in the model itself; LSH layers that are off give nothing from now
+/// on.
+pub(crate) fn pack(model: &mut Model, weights: Precision, attention: AttentionChoice) -> Option<Packed> {
+    if attention == AttentionChoice::Off {
+        let lsh = model.config().attn_layers.iter().enumerate().filter(|(_, kind)| **kind == Kind::Lsh);
+        for layer in lsh.map(|(layer, _)| layer).collect::<Vec<_>>() {
+            let name = format!("reformer.encoder.layers.{layer}.attention.output.dense.weight");
+            if let Some(projection) = model.parameters_mut().find_mut(&name) {
+                projection.fill(0.0);
+            }
+        }
+    }
     (weights == Precision::Bf16).then(|| model.pack_bf16())
 }
 

@@ -11,6 +11,7 @@
 mod args;
 mod command;
 mod decoding;
+mod demo_tables;
 mod exit;
 mod figure;
 mod harmless;

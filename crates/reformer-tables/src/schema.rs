@@ -37,8 +37,8 @@ pub enum Lookups {
     /// All of them, as a belief state does.
     #[default]
     Whole,
-    /// What is new: it is laid over the wishes so far, until a row is booked. A new wish drops the wish for a row by its
-    /// name, which need not meet it.
+    /// What is new: it is laid over the wishes so far, until a row is booked. A new wish drops the wish for a row by
+    /// its name, which need not meet it.
     Changes,
 }
 

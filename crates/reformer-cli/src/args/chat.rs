@@ -24,11 +24,13 @@ pub(crate) struct ChatArgs {
     /// Continue a conversation that /save wrote, or a story
     #[arg(long, value_name = "FILE")]
     pub(crate) load: Option<PathBuf>,
-    /// Let the model look things up in this SQLite file (see `reformer data tables`); -v shows what it asks
+    /// Let the model look things up in this SQLite file (see `reformer data tables`); -v shows what it asks [default:
+    /// tables.sqlite in the run, if there is one]
     #[arg(long, value_name = "FILE")]
     pub(crate) tables: Option<PathBuf>,
-    /// Keep bookings in this file, which is made if it is not there [default: forget them at the end]
-    #[arg(long, value_name = "FILE", requires = "tables")]
+    /// Keep bookings in this file, which is made if it is not there [default: bookings.sqlite beside the run's tables;
+    /// with --tables, forget them at the end]
+    #[arg(long, value_name = "FILE")]
     pub(crate) bookings: Option<PathBuf>,
     /// Print the speed after every reply
     #[arg(long)]

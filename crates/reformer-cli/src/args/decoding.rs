@@ -57,7 +57,7 @@ pub(crate) struct DecodingArgs {
     /// Number type of remembered keys and values: bf16 halves the memory of a long context
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = precision())]
     pub(crate) cache: Precision,
-    /// What LSH layers attend to: the query's buckets, or everything (exact, slower with every token)
+    /// What LSH layers attend to: the query's buckets, everything (exact, slower with every token), or nothing
     #[arg(long, value_name = "KIND", default_value = "lsh")]
     pub(crate) attention: AttentionChoice,
 }

@@ -37,6 +37,10 @@ pub(crate) struct GenerateArgs {
     /// Play both sides of a dialogue that begins with the prompt, turn by turn
     #[arg(long)]
     pub(crate) dialogue: bool,
+    /// Let the dialogue's assistant look things up in this SQLite file [default: tables.sqlite in the run, if there
+    /// is one]
+    #[arg(long, value_name = "FILE", requires = "dialogue")]
+    pub(crate) tables: Option<PathBuf>,
     /// Turns of a dialogue at most, the first of them the prompt
     #[arg(long, value_name = "N", default_value_t = 10, requires = "dialogue")]
     pub(crate) turns: usize,

@@ -24,8 +24,8 @@ pub(crate) struct GroundArgs {
     /// Dialogues with a state after each user turn, JSONL
     #[arg(value_name = "FILE", required = true)]
     pub(crate) inputs: Vec<PathBuf>,
-    /// Dialogues without states: those that ask for a table by its `mentions` in the schema, and that are in none of the
-    /// other files, are grounded too
+    /// Dialogues without states: those that ask for a table by its `mentions` in the schema, and that are in none of
+    /// the other files, are grounded too
     #[arg(long, value_name = "FILE")]
     pub(crate) plain: Option<PathBuf>,
     /// The database that `data tables` made

@@ -12,7 +12,7 @@ use crate::interrupt::Interrupt;
 use crate::open_model::{self, OpenModel};
 use crate::repl::{self, Repl, Source, Tables, history_path};
 use crate::terminal::{BOLD, PLAIN, Terminal};
-use crate::{decoding, machine, number, prompt_text, sampling};
+use crate::{decoding, demo_tables, machine, number, prompt_text, sampling};
 
 /// Opens the model and talks.
 pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
         settings.logit_bias.extend(calls.into_iter().map(|token| (token, FORBIDDEN)));
     }
 
-    let packed = decoding::pack(&mut opened.model, args.decoding.weights);
+    let packed = decoding::pack(&mut opened.model, args.decoding.weights, args.decoding.attention);
     let interrupt = Interrupt::install_for_replies()?;
     let clock = machine::clock();
     let generator = decoding::generator(&opened, packed.as_ref(), args.decoding, &clock, &interrupt)?;
@@ -106,15 +106,17 @@ const FORBIDDEN: f32 = -1e9;
 
 /// The tables that the model may ask, with what an earlier conversation looked up.
 fn tables(args: &ChatArgs, opened: &OpenModel, terminal: Terminal) -> anyhow::Result<Option<Tables>> {
-    let Some(path) = &args.tables else { return Ok(None) };
-    if !opened.tokenizer.has_lookups() {
-        return Err(usage(anyhow::anyhow!(
-            "{} has not learned to look things up; leave --tables out, or train on dialogues with lookups \
-             (`reformer data ground` makes some)",
-            opened.folder.display()
-        )));
-    }
-    Tables::open(path, args.bookings.as_deref(), terminal).map(Some)
+    let own = demo_tables::of_run(&args.model, &opened.folder).filter(|_| opened.tokenizer.has_lookups());
+    let (path, bookings) = match (&args.tables, &own) {
+        (Some(path), _) => (path, args.bookings.as_deref()),
+        (None, Some((path, beside))) => (path, Some(args.bookings.as_deref().unwrap_or(beside))),
+        (None, None) if args.bookings.is_some() => {
+            return Err(usage(anyhow::anyhow!("--bookings needs tables to book in: give --tables FILE too")));
+        }
+        (None, None) => return Ok(None),
+    };
+    Tables::may_ask(opened)?;
+    Tables::open(path, bookings, args.bookings.is_none(), terminal).map(Some)
 }
 
 /// A line about the model.

@@ -71,7 +71,7 @@ pub(crate) fn run(
     let Some(raster) = opened.tokenizer.raster() else { return Err(usage(anyhow!(text_model(&opened)))) };
     let images = images(&opened, source)?;
     let chosen = choose(images.len(), args.images, settings.seed);
-    let packed = decoding::pack(&mut opened.model, args.decoding.weights);
+    let packed = decoding::pack(&mut opened.model, args.decoding.weights, args.decoding.attention);
     let interrupt = Interrupt::install()?;
     let clock = machine::clock();
     let generator = decoding::generator(&opened, packed.as_ref(), args.decoding, &clock, &interrupt)?;

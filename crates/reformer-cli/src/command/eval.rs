@@ -17,7 +17,7 @@ use reformer::train::{
 use serde::Serialize;
 
 use super::complete;
-use crate::args::{EvalArgs, Global};
+use crate::args::{AttentionChoice, EvalArgs, Global};
 use crate::exit::usage;
 use crate::open_model::{self, OpenModel};
 use crate::terminal::Terminal;
@@ -78,6 +78,9 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
     if args.task.asked() {
         return super::task::run(args, global, terminal);
     }
+    if let (Some(model), Some(requests)) = (&args.model, args.requests) {
+        return super::requests::run(args, model, requests, global, terminal);
+    }
     let (Some(model), Some(data)) = (&args.model, &args.data) else {
         return Err(usage(anyhow::anyhow!("a model and --data FILE are needed")));
     };
@@ -85,7 +88,7 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
         return Err(usage(anyhow::anyhow!("--length 0 evaluates nothing: give at least 1")));
     }
     let mut opened = open_model::open(model, global, terminal)?;
-    let packed = decoding::pack(&mut opened.model, args.weights);
+    let packed = decoding::pack(&mut opened.model, args.weights, args.attention);
     if packed.is_some() {
         // As prompts are read then.
         opened.cpu = opened.cpu.with_precision(Precision::Bf16);
@@ -128,7 +131,7 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
             "bidirectional: every token is masked once, by {mask}, and predicted from both sides"
         ));
     }
-    let attends = attends(opened.model.config(), attention);
+    let attends = attends(opened.model.config(), args.attention);
     let clock = machine::clock();
     let mut reports = Vec::new();
     for num_hashes in rounds {
@@ -206,11 +209,12 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
 }
 
 /// What the model's layers attend by: LSH if any does, unless they attend exactly instead.
-pub(super) fn attends(config: &Config, instead: Option<Kind>) -> &'static str {
+pub(super) fn attends(config: &Config, choice: AttentionChoice) -> &'static str {
     let has = |kind| config.attn_layers.contains(&kind);
-    match instead {
-        None if has(Kind::Lsh) => "lsh",
-        None if has(Kind::Local) => "local",
+    match choice {
+        AttentionChoice::Off if has(Kind::Lsh) => "off",
+        AttentionChoice::Lsh if has(Kind::Lsh) => "lsh",
+        AttentionChoice::Lsh | AttentionChoice::Off if has(Kind::Local) => "local",
         _ => "full",
     }
 }

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use reformer::generate::{
-    BeamSearch, Cache, ContextPolicy, DialogueEvent, Finish, GenerateError, Generator, Request, Sampling,
-    Stats, first_sentence,
+    BeamSearch, Cache, ChatSession, ContextPolicy, Conversation, DialogueEvent, Finish, GenerateError,
+    Generator, Request, Sampling, Stats, first_sentence,
 };
 use reformer::text::Role;
 
@@ -16,10 +16,12 @@ use crate::args::Global;
 use crate::args::generate::GenerateArgs;
 use crate::exit::{INTERRUPTED, usage};
 use crate::interrupt::Interrupt;
+use crate::open_model::OpenModel;
+use crate::repl::Tables;
 use crate::stream::Stream;
 use crate::terminal::{self, BOLD, DIM, PLAIN, Terminal};
 use crate::waiting::Waiting;
-use crate::{decoding, json, machine, open_model, prompt_text, sampling};
+use crate::{decoding, demo_tables, json, machine, open_model, prompt_text, sampling};
 
 /// Opens the model and continues the prompt; the prompt itself is printed before, so that the text reads whole, once
 /// it is sure that the model can take it.
@@ -43,17 +45,26 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global, terminal: Terminal) -> a
             folder.display()
         );
     }
-    let packed = decoding::pack(&mut opened.model, args.decoding.weights);
+    let packed = decoding::pack(&mut opened.model, args.decoding.weights, args.decoding.attention);
     let interrupt = Interrupt::install()?;
     let clock = machine::clock();
     let generator = decoding::generator(&opened, packed.as_ref(), args.decoding, &clock, &interrupt)?;
     let stop_tokens = sampling::stop_tokens(&folder, opened.tokenizer.end_token())?;
     let command = Command { args, terminal, interrupt: &interrupt, generator, settings, stop_tokens };
     match (args.dialogue, args.beams) {
-        (true, _) => command.dialogue(&prompt),
+        (true, _) => command.dialogue(&prompt, tables(args, &opened, terminal)?),
         (_, Some(beams)) => command.beams(&prompt, beams),
         _ => command.text(&prompt),
     }
+}
+
+/// The tables that a dialogue's assistant may ask; what it books is forgotten.
+fn tables(args: &GenerateArgs, opened: &OpenModel, terminal: Terminal) -> anyhow::Result<Option<Tables>> {
+    let own = demo_tables::of_run(&args.model, &opened.folder).map(|(tables, _)| tables);
+    let path = args.tables.clone().or(own.filter(|_| opened.tokenizer.has_lookups()));
+    let Some(path) = path else { return Ok(None) };
+    Tables::may_ask(opened)?;
+    Tables::open(&path, None, false, terminal).map(Some)
 }
 
 /// A command with everything at hand.
@@ -116,7 +127,7 @@ impl Command<'_> {
             self.terminal
                 .warn("the model's positions are used up; --context slide drops the oldest part and goes on");
         }
-        self.speed(&done.stats);
+        speed(self.terminal, &done.stats);
         Ok(exit(done.finish))
     }
 
@@ -132,7 +143,7 @@ impl Command<'_> {
         }
     }
 
-    fn dialogue(&self, prompt: &str) -> anyhow::Result<ExitCode> {
+    fn dialogue(self, prompt: &str, tables: Option<Tables>) -> anyhow::Result<ExitCode> {
         let policy = sampling::policy(&self.args.sampling, ContextPolicy::Slide);
         let (first, json) = (first_sentence(prompt), self.args.json);
         let mut out = terminal::stdout();
@@ -151,18 +162,25 @@ impl Command<'_> {
         };
         let (bold, plain) = if self.terminal.colour { (BOLD, PLAIN) } else { ("", "") };
         let _ = write(format_args!("{bold}Person 1:{plain} {first}\n"));
-        let talk =
-            self.generator.talk_to_itself(first, self.args.turns, &self.settings, policy, &mut |event| {
-                let flow = match event {
-                    DialogueEvent::Speaks(role) => {
-                        let name = if role == Role::User { "Person 1:" } else { "Person 2:" };
-                        write(format_args!("{bold}{name}{plain} "))
-                    }
-                    DialogueEvent::Says(text) => write(format_args!("{}", text.replace('\n', " "))),
-                    DialogueEvent::Ends => write(format_args!("\n")),
-                };
-                if self.interrupt.raised() { ControlFlow::Break(()) } else { flow }
-            });
+        let mut show = |event: DialogueEvent<'_>| {
+            let flow = match event {
+                DialogueEvent::Speaks(role) => {
+                    let name = if role == Role::User { "Person 1:" } else { "Person 2:" };
+                    write(format_args!("{bold}{name}{plain} "))
+                }
+                DialogueEvent::Says(text) => write(format_args!("{}", text.replace('\n', " "))),
+                DialogueEvent::Ends => write(format_args!("\n")),
+            };
+            if self.interrupt.raised() { ControlFlow::Break(()) } else { flow }
+        };
+        let turns = self.args.turns;
+        let talk = if let Some(mut tables) = tables {
+            let (settings, nothing) = (self.settings.clone(), Conversation::new(None));
+            let mut session = ChatSession::new(self.generator, nothing, settings, policy).map_err(usage)?;
+            session.talk_to_itself(first, turns, &mut tables, &mut show)
+        } else {
+            self.generator.talk_to_itself(first, turns, &self.settings, policy, &mut show)
+        };
         if let Some(error) = fault {
             return Err(error.into());
         }
@@ -170,7 +188,7 @@ impl Command<'_> {
         if json {
             json::line(&talk)?;
         }
-        self.speed(&talk.stats);
+        speed(self.terminal, &talk.stats);
         Ok(exit(talk.finish))
     }
 
@@ -203,14 +221,14 @@ impl Command<'_> {
         }
         Ok(code)
     }
+}
 
-    fn speed(&self, stats: &Stats) {
-        self.terminal.detail(format_args!(
-            "{DIM}prompt {:.0} tokens/s, reply {:.0} tokens/s{PLAIN}",
-            stats.prefill_tokens_per_second(),
-            stats.decode_tokens_per_second()
-        ));
-    }
+fn speed(terminal: Terminal, stats: &Stats) {
+    terminal.detail(format_args!(
+        "{DIM}prompt {:.0} tokens/s, reply {:.0} tokens/s{PLAIN}",
+        stats.prefill_tokens_per_second(),
+        stats.decode_tokens_per_second()
+    ));
 }
 
 fn exit(finish: Finish) -> ExitCode {

@@ -12,6 +12,7 @@ pub(crate) mod inspect;
 pub(crate) mod plan;
 pub(crate) mod plot;
 pub(crate) mod recipe;
+mod requests;
 pub(crate) mod serve;
 pub(crate) mod story;
 pub(crate) mod task;

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
     if opened.chats() {
         bail!("{shown} learned dialogues, not a text to go on with; leave --story out to chat with it");
     }
-    let packed = decoding::pack(&mut opened.model, args.decoding.weights);
+    let packed = decoding::pack(&mut opened.model, args.decoding.weights, args.decoding.attention);
     let interrupt = Interrupt::install_for_replies()?;
     let clock = machine::clock();
     let generator = decoding::generator(&opened, packed.as_ref(), args.decoding, &clock, &interrupt)?;

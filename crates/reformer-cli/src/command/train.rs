@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use reformer::tensor::Cpu;
 use reformer::text::Tokenizer;
 use reformer::train::checkpoint::is_complete;
+use reformer::train::recipe::DEMO_CORPUS;
 use reformer::train::{
     Outcome, Plan, Recipe, RecipeError, Resume, Surroundings, TrainError, TrainOptions, dry_run,
     recipe_of_run, train,
@@ -18,7 +19,7 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::sampling::samples;
 use crate::terminal::{BOLD, PLAIN, Terminal};
-use crate::{json, machine, number, process};
+use crate::{demo_tables, json, machine, number, process};
 
 /// Where runs go when nobody says.
 const RUNS: &str = "runs";
@@ -51,8 +52,12 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, terminal: Terminal) -> anyh
         sampler: Some(&mut sampler),
         stop: interrupt.flag(),
     };
+    let demo = options.recipe.data == DEMO_CORPUS;
     let outcome = train(options, around);
     progress.finish();
+    if demo && outcome.is_ok() {
+        demo_tables::write(&out)?;
+    }
     conclude(&out, args.json, &outcome.map_err(|error| in_recipe(args, error))?, clock(), terminal)
 }
 
@@ -89,6 +94,10 @@ fn resolve(args: &TrainArgs, global: &Global) -> anyhow::Result<TrainOptions> {
         Some(out) => out,
         None => default()?,
     };
+    let resume = match &args.init {
+        Some(dir) => Resume::Init(crate::open_model::checkpoint(dir)?),
+        None => resume,
+    };
     let recipe = match &args.recipe {
         Some(path) => Recipe::load(path, &sets).map_err(TrainError::from),
         None if args.demo => Recipe::demo(&sets).map_err(TrainError::from),
@@ -121,6 +130,7 @@ fn sort(error: TrainError) -> anyhow::Error {
         | TrainError::Changed { .. }
         | TrainError::NoTrainingState(_)
         | TrainError::NothingLeft { .. }
+        | TrainError::NothingInCommon(_)
         | TrainError::NothingToHoldOut { .. }
         | TrainError::Memory { .. } => usage(error),
         other => other.into(),

@@ -9,7 +9,8 @@ use reformer::text::{Call, Lookup, Turn};
 use reformer_tables::{Bookings, Database, Talk};
 use serde_json::Value;
 
-use crate::exit::report;
+use crate::exit::{report, usage};
+use crate::open_model::OpenModel;
 use crate::terminal::{DIM, PLAIN, Terminal};
 
 /// What the model may ask and book.
@@ -23,16 +24,39 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    /// Opens the database and its schema; without a file bookings end with the chat.
-    pub(crate) fn open(tables: &Path, bookings: Option<&Path>, terminal: Terminal) -> anyhow::Result<Self> {
+    /// Opens the database and its schema; without a file bookings end with the chat. One that nobody asked for
+    /// (`optional`) need not be writable.
+    pub(crate) fn open(
+        tables: &Path,
+        bookings: Option<&Path>,
+        optional: bool,
+        terminal: Terminal,
+    ) -> anyhow::Result<Self> {
         let database = Database::open_beside(tables)
             .with_context(|| format!("cannot use the tables {}", tables.display()))?;
-        let bookings = match bookings {
-            Some(path) => Bookings::open(path)?,
+        let bookings = match bookings.map(Bookings::open) {
+            Some(Ok(bookings)) => bookings,
+            Some(Err(error)) if optional => {
+                terminal.warn(format_args!("{error}; bookings are forgotten when the chat ends"));
+                Bookings::in_memory()?
+            }
+            Some(Err(error)) => return Err(error.into()),
             None => Bookings::in_memory()?,
         };
         let (talk, references) = (Talk::default(), BTreeSet::new());
         Ok(Self { database, bookings, talk, references, terminal })
+    }
+
+    /// Refuses a model that has not learned to ask.
+    pub(crate) fn may_ask(opened: &OpenModel) -> anyhow::Result<()> {
+        if opened.tokenizer.has_lookups() {
+            return Ok(());
+        }
+        Err(usage(anyhow::anyhow!(
+            "{} has not learned to look things up; leave --tables out, or train on dialogues with lookups \
+             (`reformer data ground` makes some)",
+            opened.folder.display()
+        )))
     }
 
     /// What there is, for the first lines of a chat.

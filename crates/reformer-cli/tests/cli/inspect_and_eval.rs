@@ -93,7 +93,7 @@ fn eval_prints_one_json_object_with_loss_perplexity_bits_tokens_and_bytes() {
 }
 
 #[test]
-fn eval_compares_numbers_of_hashes_and_exact_attention() {
+fn eval_compares_numbers_of_hashes_exact_attention_and_none() {
     let folder = folder();
     let corpus = corpus(folder.path());
     let runs = run(&["eval", &tiny(), "--data", &corpus, "--num-hashes", "1,4", "--json"]);
@@ -102,6 +102,14 @@ fn eval_compares_numbers_of_hashes_and_exact_attention() {
     assert_eq!(runs["runs"][1]["num_hashes"], 4);
     let full = run(&["eval", &tiny(), "--data", &corpus, "--attention", "full", "--length", "1"]);
     assert_done(&full);
+    let loss = |kind: &str| {
+        let output = run(&["eval", &tiny(), "--data", &corpus, "--attention", kind, "--json"]);
+        assert_done(&output);
+        let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+        assert_eq!(json["attention"], kind, "{json}");
+        json["loss"].as_f64().unwrap()
+    };
+    assert!((loss("lsh") - loss("off")).abs() > 1e-6, "LSH layers that are off give nothing");
 }
 
 #[test]
@@ -160,11 +168,9 @@ fn weights_that_are_not_finite_are_an_error_that_names_the_tensor() {
 }
 
 #[test]
-fn eval_of_the_demo_corpus_measures_its_held_out_dialogues() {
+fn a_tokenizer_without_lookups_cannot_be_measured_on_the_demo_corpus_and_says_so() {
     let output = run(&["eval", &tiny(), "--data", "demo", "--json"]);
-    assert_done(&output);
-    let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
-    assert!(json["tokens"].as_u64().unwrap() > 1000 && json["objective"] == "next token", "{json}");
+    assert_fails(&output, 1, &["has lookups", "train a tokenizer on dialogues with lookups"]);
 }
 
 #[test]

@@ -120,6 +120,72 @@ fn a_trained_chat_asks_the_tables_fills_its_words_books_and_takes_back() {
     assert!(reply["text"].as_str().unwrap().starts_with("booked"), "{reply}");
     let booked = reply["lookups"].as_array().unwrap().iter().find(|lookup| lookup["call"]["tool"] == "book");
     assert!(booked.unwrap()["result"].as_str().unwrap().contains("Moon"), "{reply}");
+    // Both sides by itself: the assistant's looks things up all the same.
+    let alone = ["generate", text(&model), "--dialogue", "--tables", text(&tables), "--temperature", "0"];
+    let alone = run(&[&alone[..], &["-p", "a hotel in the south ?", "--turns", "4", "--json"]].concat());
+    assert_done(&alone);
+    let talk: serde_json::Value = serde_json::from_str(stdout(&alone).trim()).unwrap();
+    let turns = talk["turns"].as_array().unwrap();
+    assert!(turns[1]["content"].as_str().unwrap().contains("the Moon in the south"), "{talk}");
+    assert_eq!(turns[1]["lookups"][0]["call"]["tool"], "lookup", "{talk}");
+    assert!(turns.len() > 2 && turns[2]["role"] == "user", "{talk}");
+}
+
+#[test]
+fn a_demo_run_brings_its_tables_and_its_requests_are_checked_against_them() {
+    let folder = folder();
+    let out = folder.path().join("demo");
+    let small =
+        ["steps=2", "length=64", "batch=1", "eval_tokens=64", "model.hidden_size=16", "model.layers=2"];
+    let sets = small.iter().flat_map(|set| ["--set", set]);
+    let fixed = ["train", "--demo", "--out", text(&out)];
+    assert_done(&run(&fixed.into_iter().chain(sets).collect::<Vec<_>>()));
+    for file in ["tables.sqlite", "tables.schema.json"] {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+    let measured = run(&["eval", text(&out), "--data", "demo", "--json"]);
+    assert_done(&measured);
+    let measured: serde_json::Value = serde_json::from_str(&stdout(&measured)).unwrap();
+    assert!(
+        measured["tokens"].as_u64().unwrap() > 1000 && measured["objective"] == "next token",
+        "{measured}"
+    );
+    // Untrained, it gets nothing right; what counts is what the tables say.
+    let checked = run(&["eval", text(&out), "--requests", "1", "--json"]);
+    assert_done(&checked);
+    let report: serde_json::Value = serde_json::from_str(stdout(&checked).trim()).unwrap();
+    assert_eq!((&report["requests"], &report["right"]), (&1.into(), &0.into()), "{report}");
+    let output =
+        reformer().args(["chat", text(&out), "--max-tokens", "2"]).write_stdin("/book\n").output().unwrap();
+    assert_done(&output);
+    assert!(stderr(&output).contains("Nothing is booked."), "{}", stderr(&output));
+    assert!(out.join("bookings.sqlite").is_file());
+    assert_fails(&run(&["eval", &tiny(), "--requests", "1"]), 2, &["has not learned to look things up"]);
+}
+
+#[test]
+fn a_database_without_its_schema_and_one_that_is_locked_are_told_with_what_to_do() {
+    let folder = folder();
+    let (tables, ..) = grounded(folder.path());
+    let model = trained(folder.path());
+    let ask = |tables: &Path| {
+        run(&["chat", text(&model), "--tables", text(tables), "-p", "a hotel in the north ?"])
+    };
+    let alone = folder.path().join("alone.sqlite");
+    fs::copy(&tables, &alone).unwrap();
+    assert_fails(&ask(&alone), 1, &["alone.schema.json: is not there", "`reformer data tables` writes it"]);
+    let none = folder.path().join("none.sqlite");
+    assert_fails(&ask(&none), 1, &["none.sqlite: No such file"]);
+    fs::write(&alone, "hello").unwrap();
+    fs::copy(folder.path().join("town.schema.json"), folder.path().join("alone.schema.json")).unwrap();
+    assert_fails(&ask(&alone), 1, &["alone.sqlite", "not a database"]);
+    // Bookings that nobody can write, and a database of something else in their place.
+    let book = |file: &Path| {
+        let fixed = ["chat", text(&model), "--tables", text(&tables), "-p", "a hotel in the north ?"];
+        run(&[&fixed[..], &["--bookings", text(file)]].concat())
+    };
+    assert_fails(&book(&folder.path().join("none/b.sqlite")), 1, &["b.sqlite", "cannot open the bookings"]);
+    assert_fails(&book(&tables), 1, &["a database of something else", "name one that does not exist yet"]);
 }
 
 #[test]

@@ -13,8 +13,8 @@ use crate::sequence::{Completion, Finish};
 use crate::stats::Stats;
 
 impl ChatSession<'_> {
-    /// Plays at most `max_turns` turns, the first of which is `first`, said by the user. The turns that come back are as
-    /// they were read, placeholders filled, with what was looked up for them.
+    /// Plays at most `max_turns` turns, the first of which is `first`, said by the user. The turns that come back are
+    /// as they were read, placeholders filled, with what was looked up for them.
     pub fn talk_to_itself(
         &mut self,
         first: &str,
@@ -49,7 +49,7 @@ impl ChatSession<'_> {
                 (self.users_turn(&mut says)?, Vec::new())
             };
             talk.stats.add(&done.stats);
-            said = done.text.trim().to_owned();
+            done.text.trim().clone_into(&mut said);
             talk.turns.push(Turn { lookups, ..Turn::new(role, said.as_str()) });
             let closed = done.stop_token.is_some()
                 && done.stop_token == self.generator.tokenizer().end_token()

@@ -34,18 +34,6 @@ impl Draw {
         &from[self.below(from.len())]
     }
 
-    /// Two letters and three digits; letters and digits that look alike are left out.
-    pub(super) fn reference(&mut self) -> String {
-        let mut text = String::new();
-        for _ in 0..2 {
-            text.push(char::from(*self.pick(b"BCDFGHKLMNPRSVWX")));
-        }
-        for _ in 0..3 {
-            text.push(char::from(*self.pick(b"23456789")));
-        }
-        text
-    }
-
     /// A time on the quarter, as minutes of the day.
     pub(super) fn time(&mut self, first_hour: usize, last_hour: usize) -> usize {
         self.between(first_hour, last_hour) * 60 + 15 * self.below(4)

@@ -1,54 +1,87 @@
 //! Finding a hotel and booking a room.
 
-use super::scene::{Booking, Scene};
-use super::wish::{Attribute, narrow};
-use super::world::{DAYS, HOTELS, Hotel, priced};
+use super::details;
+use super::scene::{Scene, Wishes};
+use super::wish::{Attribute, Place, narrow};
+use super::world::table;
 
 pub(super) fn play(scene: &mut Scene) {
-    let place = scene.draw.pick(&HOTELS);
-    find(scene, place);
+    let goal = scene.draw.below(table("hotel").rows.len());
+    let place = find(scene, goal);
     if scene.draw.chance(35) {
-        ask(scene, place);
+        ask(scene, table("hotel").value(place, "name"));
     }
-    book(scene, place);
+    book(scene);
 }
 
-/// The columns that a hotel is looked for by.
-const ATTRIBUTES: [Attribute<Hotel>; 4] = [
-    Attribute {
-        value: |place| place.area.to_owned(),
-        one: |place| format!("one in the {}", place.area),
-        question: &["Which area would you like?", "In which part of town would you like to stay?"],
-        choice: &["In the {value}, please.", "The {value}, please.", "The one in the {value}."],
-    },
-    Attribute {
-        value: |place| place.price.to_owned(),
-        one: |place| format!("{} one", priced(place.price)),
-        question: &["What price range would you like?", "Should it be cheap, moderate or expensive?"],
-        choice: &["The {value} one, please.", "The {value} hotel.", "{value}, please."],
-    },
-    Attribute {
-        value: |place| place.stars.to_string(),
-        one: |place| format!("one with {} stars", place.stars),
-        question: &["How many stars should it have?"],
-        choice: &["{value} stars, please.", "The one with {value} stars.", "It should have {value} stars."],
-    },
-    Attribute {
-        value: |place| if place.parking { "with parking" } else { "without parking" }.to_owned(),
-        one: |place| format!("one {}", if place.parking { "with parking" } else { "without parking" }),
-        question: &["Do you need parking?"],
-        choice: &["One {value}, please.", "The one {value}, please."],
-    },
-];
-const AREA: usize = 0;
-const PRICE: usize = 1;
-const STARS: usize = 2;
-const PARKING: usize = 3;
+const HOTEL: Place = Place {
+    name: "hotel",
+    attributes: &[
+        Attribute {
+            column: "area",
+            question: &[
+                "There are {hotel.count}. Which area would you like?",
+                "I have {hotel.count} of them. In which part of town would you like to stay?",
+            ],
+            choice: &["In the {value}, please.", "The {value}, please.", "The one in the {value}."],
+            change: &[
+                "Actually, the {value} would be better.",
+                "Sorry, I meant the {value}.",
+                "Then in the {value}.",
+            ],
+            said: str::to_owned,
+        },
+        Attribute {
+            column: "price",
+            question: &[
+                "There are {hotel.count}. What price range would you like?",
+                "I have {hotel.count} of them. Should it be cheap, moderate or expensive?",
+            ],
+            choice: &["The {value} one, please.", "The {value} hotel.", "{value}, please."],
+            change: &[
+                "Actually, it should be {value}.",
+                "Can it be {value} instead?",
+                "Then something {value}.",
+            ],
+            said: details::priced,
+        },
+        Attribute {
+            column: "stars",
+            question: &["There are {hotel.count}. How many stars should it have?"],
+            choice: &[
+                "{value} stars, please.",
+                "The one with {value} stars.",
+                "It should have {value} stars.",
+            ],
+            change: &["Actually, I want {value} stars.", "Then {value} stars."],
+            said: str::to_owned,
+        },
+        Attribute {
+            column: "parking",
+            question: &["There are {hotel.count}. Do you need parking?"],
+            choice: &["One {value}, please.", "The one {value}, please."],
+            change: &["Actually, I would like one {value}.", "Then one {value}."],
+            said: parking,
+        },
+    ],
+    offer: &[
+        "{hotel.name} is in the {hotel.area} and has {hotel.stars} stars, price range {hotel.price}. Would you like to book a room?",
+        "I found {hotel.name}: {hotel.stars} stars, in the {hotel.area}, price range {hotel.price}. Shall I book a room?",
+    ],
+    two: &[
+        "I have {hotel.name} ({hotel.area}, {hotel.stars} stars, {hotel.price}, parking: {hotel.parking}) and {hotel.name.2} ({hotel.area.2}, {hotel.stars.2} stars, {hotel.price.2}, parking: {hotel.parking.2}). Which would you like?",
+    ],
+    none: &["I am sorry, there is no such hotel. What else would you like?"],
+};
+
+fn parking(value: &str) -> String {
+    if value == "yes" { "with parking" } else { "without parking" }.to_owned()
+}
 
 /// How people ask for a hotel, by the columns that they name.
-const WISHES: [(&[usize], &[&str]); 8] = [
+const WISHES: [(&[&str], &[&str]); 8] = [
     (
-        &[PRICE, AREA],
+        &["price", "area"],
         &[
             "I need {priced} hotel in the {area}.",
             "I am looking for {priced} hotel in the {area}.",
@@ -58,7 +91,7 @@ const WISHES: [(&[usize], &[&str]); 8] = [
         ],
     ),
     (
-        &[AREA],
+        &["area"],
         &[
             "I need a hotel in the {area}.",
             "I am looking for a place to stay in the {area}.",
@@ -68,7 +101,7 @@ const WISHES: [(&[usize], &[&str]); 8] = [
         ],
     ),
     (
-        &[PRICE],
+        &["price"],
         &[
             "I need {priced} hotel.",
             "I am looking for {priced} hotel.",
@@ -76,64 +109,54 @@ const WISHES: [(&[usize], &[&str]); 8] = [
         ],
     ),
     (
-        &[STARS, AREA],
+        &["stars", "area"],
         &[
             "I am looking for a hotel with {stars} stars in the {area}.",
             "Is there a {stars} star hotel in the {area}?",
         ],
     ),
     (
-        &[PARKING, AREA],
+        &["parking", "area"],
         &["I need a hotel {parking} in the {area}.", "Is there a hotel in the {area} {parking}?"],
     ),
-    (&[PRICE, PARKING], &["I need {priced} hotel {parking}.", "I am looking for {priced} hotel {parking}."]),
-    (&[STARS], &["I am looking for a {stars} star hotel.", "I need a hotel with {stars} stars."]),
+    (
+        &["price", "parking"],
+        &["I need {priced} hotel {parking}.", "I am looking for {priced} hotel {parking}."],
+    ),
+    (&["stars"], &["I am looking for a {stars} star hotel.", "I need a hotel with {stars} stars."]),
     (&[], &["I need a hotel.", "I need a room.", "Where can we stay?", "Can you recommend a hotel?"]),
 ];
 
-fn find(scene: &mut Scene, place: &Hotel) {
-    let stars = place.stars.to_string();
-    let word = scene.price_word(place.price);
+fn find(scene: &mut Scene, goal: usize) -> usize {
+    let rows = table("hotel");
+    let value = |column| rows.value(goal, column);
+    let word = scene.price_word(value("price"));
+    let (price, parking) = (details::priced(value("price")), parking(value("parking")));
     let slots = [
-        ("area", place.area),
-        ("price", if place.price == "moderate" { "moderately priced" } else { place.price }),
+        ("area", value("area")),
+        ("price", price.as_str()),
         ("priced", word),
-        ("stars", stars.as_str()),
-        ("parking", if place.parking { "with parking" } else { "without parking" }),
-        ("name", place.name),
+        ("stars", value("stars")),
+        ("parking", parking.as_str()),
+        ("name", value("name")),
     ];
-    if scene.draw.chance(92) {
+    let named: &[&'static str] = if scene.draw.chance(92) {
         let at = scene.draw.below(WISHES.len()).min(scene.draw.below(WISHES.len()));
         let (named, phrases) = WISHES[at];
         scene.user(phrases, &slots);
-        narrow(scene, &HOTELS, place, &ATTRIBUTES, &mut named.to_vec());
+        named
     } else {
         scene.user(
             &["Can you tell me about {name}?", "I am looking for {name}.", "I want to stay at {name}."],
             &slots,
         );
-    }
-    let slots =
-        [("area", place.area), ("priced", priced(place.price)), ("stars", &stars), ("name", place.name)];
-    scene.answer(
-        &[
-            "{name} is {priced} hotel in the {area} with {stars} stars. Would you like to book a room?",
-            "I found {name}, {priced} hotel in the {area} with {stars} stars. Shall I book a room?",
-        ],
-        &slots,
-    );
+        &["name"]
+    };
+    let said: Wishes = named.iter().map(|column| (*column, value(column).to_owned())).collect();
+    narrow(scene, &HOTEL, goal, said)
 }
 
-fn ask(scene: &mut Scene, place: &Hotel) {
-    let stars = place.stars.to_string();
-    let slots = [
-        ("name", place.name),
-        ("phone", place.phone),
-        ("address", place.address),
-        ("stars", stars.as_str()),
-        ("area", place.area),
-        ("priced", priced(place.price)),
-    ];
+fn ask(scene: &mut Scene, name: &str) {
     match scene.draw.below(10) {
         0..=3 => {
             scene.user(
@@ -143,99 +166,74 @@ fn ask(scene: &mut Scene, place: &Hotel) {
                     "Can we park our car there?",
                     "Does {name} have parking?",
                 ],
-                &slots,
+                &[("name", name)],
             );
-            let phrase = if place.parking {
-                "Yes, {name} has free parking. Shall I book a room?"
-            } else {
-                "No, {name} has no parking. Shall I book a room?"
-            };
-            scene.answer(&[phrase], &slots);
+            scene.answer(&["Parking at {hotel.name}: {hotel.parking}. Shall I book a room?"]);
         }
         4 | 5 => {
             scene.user(&["What is the phone number?", "Can I have the phone number of the hotel?"], &[]);
-            scene.answer(&["The phone number of {name} is {phone}. Would you like to book a room?"], &slots);
+            scene.answer(&[
+                "The phone number of {hotel.name} is {hotel.phone}. Would you like to book a room?",
+            ]);
         }
         6 | 7 => {
             scene
                 .user(&["What is the address?", "Where exactly is it?", "What street is the hotel on?"], &[]);
-            scene.answer(&["The address of {name} is {address}. Would you like to book a room?"], &slots);
+            scene.answer(&["The address of {hotel.name} is {hotel.address}. Would you like to book a room?"]);
         }
         8 => {
             scene.user(&["How many stars does it have?", "How many stars has the hotel?"], &[]);
-            scene.answer(&["{name} has {stars} stars. Would you like to book a room?"], &slots);
+            scene.answer(&["{hotel.name} has {hotel.stars} stars. Would you like to book a room?"]);
         }
         _ => {
             scene.user(&["Is it expensive?", "What is the price range?", "How expensive is the hotel?"], &[]);
-            scene.answer(&["{name} is {priced} hotel. Would you like to book a room?"], &slots);
+            scene.answer(&[
+                "The price range of {hotel.name} is {hotel.price}. Would you like to book a room?",
+            ]);
         }
     }
 }
 
-fn book(scene: &mut Scene, place: &Hotel) {
-    let mut people = scene.draw.between(2, 8);
-    let mut day = *scene.draw.pick(&DAYS);
-    let nights = scene.draw.between(2, 5).to_string();
-    match (scene.people, scene.day) {
-        (Some(same_people), Some(same_day)) if scene.draw.chance(60) => {
-            people = same_people;
-            day = same_day;
+fn book(scene: &mut Scene) {
+    let nights = (*scene.draw.pick(&["two", "three", "four", "five"])).to_owned();
+    let (people, day) = if let Some(same) = details::the_same(scene) {
+        scene.user(
+            &[
+                "Yes, for the same people from the same day, {nights} nights.",
+                "Yes please, same group and same day, for {nights} nights.",
+            ],
+            &[("nights", &nights)],
+        );
+        same
+    } else {
+        let (people, day) = details::new(scene);
+        let slots = [("people", people.as_str()), ("day", day), ("nights", nights.as_str())];
+        if scene.draw.chance(65) {
             scene.user(
                 &[
-                    "Yes, for the same people from the same day, {nights} nights.",
-                    "Yes please, same group and same day, for {nights} nights.",
+                    "Yes, for {people} people and {nights} nights from {day}.",
+                    "Yes please, {nights} nights from {day} for {people} people.",
+                    "Please book it for {people} people, {nights} nights, from {day}.",
+                    "Perfect. We arrive on {day}, {people} people, and stay {nights} nights.",
                 ],
-                &[("nights", &nights)],
+                &slots,
+            );
+        } else {
+            scene.user(&["Yes, please.", "Yes, book a room."], &[]);
+            scene.answer(&["For how many people and nights, and from which day?"]);
+            scene.user(
+                &[
+                    "{people} people, {nights} nights from {day}.",
+                    "From {day}, {nights} nights for {people} people.",
+                ],
+                &slots,
             );
         }
-        _ => {
-            let people = people.to_string();
-            let slots = [("people", people.as_str()), ("day", day), ("nights", nights.as_str())];
-            if scene.draw.chance(65) {
-                scene.user(
-                    &[
-                        "Yes, for {people} people and {nights} nights from {day}.",
-                        "Yes please, {nights} nights from {day} for {people} people.",
-                        "Please book it for {people} people, {nights} nights, from {day}.",
-                        "Perfect. We arrive on {day}, {people} people, and stay {nights} nights.",
-                    ],
-                    &slots,
-                );
-            } else {
-                scene.user(&["Yes, please.", "Yes, book a room."], &slots);
-                scene.answer(&["For how many people and nights, and from which day?"], &slots);
-                scene.user(
-                    &[
-                        "{people} people, {nights} nights from {day}.",
-                        "From {day}, {nights} nights for {people} people.",
-                    ],
-                    &slots,
-                );
-            }
-        }
-    }
-    let reference = scene.draw.reference();
-    scene.answer(
-        &[
-            "I have booked a room at {name} for {people} people and {nights} nights from {day}. The reference number is {reference}. Can I help you with anything else?",
-            "Your room at {name} for {people} people and {nights} nights from {day} is booked. Your reference number is {reference}. Is there anything else?",
-        ],
-        &[
-            ("name", place.name),
-            ("people", &people.to_string()),
-            ("nights", &nights),
-            ("day", day),
-            ("reference", &reference),
-        ],
-    );
-    scene.people = Some(people);
-    scene.day = Some(day);
-    scene.bookings.push(Booking {
-        what: "room",
-        kind: "the hotel",
-        name: place.name.to_owned(),
-        day,
-        time: None,
-        reference,
-    });
+        (people, day.to_owned())
+    };
+    scene.book("hotel", &[("people", people), ("day", day), ("nights", nights)]);
+    scene.answer(&[
+        "I have booked a room at {hotel.name} for {hotel.people} people and {hotel.nights} nights from {hotel.day}. The reference number is {hotel.reference}. Can I help you with anything else?",
+        "Your room at {hotel.name} for {hotel.people} people and {hotel.nights} nights from {hotel.day} is booked. Your reference number is {hotel.reference}. Is there anything else?",
+    ]);
 }

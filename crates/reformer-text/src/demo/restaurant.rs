@@ -1,18 +1,19 @@
 //! Finding a restaurant and booking a table.
 
+use super::details;
 use super::draw::clock;
-use super::scene::{Booking, Scene};
-use super::wish::{Attribute, narrow};
-use super::world::{AREAS, DAYS, PRICES, RESTAURANTS, Restaurant, priced};
+use super::scene::{Scene, Wishes};
+use super::wish::{Attribute, Place, narrow};
+use super::world::table;
 
 pub(super) fn play(scene: &mut Scene) {
-    let place = scene.draw.pick(&RESTAURANTS);
-    find(scene, place);
+    let goal = scene.draw.below(table("restaurant").rows.len());
+    let place = find(scene, goal);
     if scene.draw.chance(30) {
-        ask(scene, place);
+        ask(scene, table("restaurant").value(place, "name"));
     }
     if scene.draw.chance(88) {
-        book(scene, place);
+        book(scene);
     } else {
         scene.user(
             &[
@@ -22,48 +23,71 @@ pub(super) fn play(scene: &mut Scene) {
             ],
             &[],
         );
-        scene.answer(&["All right. Is there anything else I can do for you?"], &[]);
+        scene.answer(&["All right. Is there anything else I can do for you?"]);
     }
 }
 
-/// The columns that a restaurant is looked for by.
-const ATTRIBUTES: [Attribute<Restaurant>; 3] = [
-    Attribute {
-        value: |place| place.food.to_owned(),
-        one: |place| format!("{} {} one", article(place.food), place.food),
-        question: &["What kind of food would you like?", "Which food would you like?"],
-        choice: &["{value} food, please.", "I would like {value} food.", "The {value} one, please."],
-    },
-    Attribute {
-        value: |place| place.area.to_owned(),
-        one: |place| format!("one in the {}", place.area),
-        question: &["Which area would you like?", "In which part of town would you like to eat?"],
-        choice: &[
-            "In the {value}, please.",
-            "The {value}, please.",
-            "The {value} is good.",
-            "The one in the {value}.",
-        ],
-    },
-    Attribute {
-        value: |place| place.price.to_owned(),
-        one: |place| format!("{} one", priced(place.price)),
-        question: &["What price range would you like?", "Should it be cheap, moderate or expensive?"],
-        choice: &["{value}, please.", "The {value} one, please.", "Something {value}."],
-    },
-];
-const FOOD: usize = 0;
-const AREA: usize = 1;
-const PRICE: usize = 2;
-
-fn article(word: &str) -> &'static str {
-    if word.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" }
-}
+const RESTAURANT: Place = Place {
+    name: "restaurant",
+    attributes: &[
+        Attribute {
+            column: "food",
+            question: &[
+                "There are {restaurant.count}. What kind of food would you like?",
+                "I have {restaurant.count} of them. Which food would you like?",
+            ],
+            choice: &["{value} food, please.", "I would like {value} food.", "The {value} one, please."],
+            change: &["Actually, I would rather have {value} food.", "Sorry, I want {value} food instead."],
+            said: str::to_owned,
+        },
+        Attribute {
+            column: "area",
+            question: &[
+                "There are {restaurant.count}. Which area would you like?",
+                "I have {restaurant.count} of them. In which part of town would you like to eat?",
+            ],
+            choice: &[
+                "In the {value}, please.",
+                "The {value}, please.",
+                "The {value} is good.",
+                "The one in the {value}.",
+            ],
+            change: &[
+                "Actually, the {value} would be better.",
+                "Sorry, I meant the {value}.",
+                "Then in the {value}.",
+            ],
+            said: str::to_owned,
+        },
+        Attribute {
+            column: "price",
+            question: &[
+                "There are {restaurant.count}. What price range would you like?",
+                "I have {restaurant.count} of them. Should it be cheap, moderate or expensive?",
+            ],
+            choice: &["{value}, please.", "The {value} one, please.", "Something {value}."],
+            change: &[
+                "Actually, it should be {value}.",
+                "Can it be {value} instead?",
+                "Then something {value}.",
+            ],
+            said: details::priced,
+        },
+    ],
+    offer: &[
+        "{restaurant.name} has {restaurant.food} food in the {restaurant.area}, price range {restaurant.price}. Would you like to book a table?",
+        "I found {restaurant.name}: {restaurant.food} food, in the {restaurant.area}, price range {restaurant.price}. Shall I book a table?",
+    ],
+    two: &[
+        "I have {restaurant.name} ({restaurant.food}, {restaurant.area}, {restaurant.price}) and {restaurant.name.2} ({restaurant.food.2}, {restaurant.area.2}, {restaurant.price.2}). Which would you like?",
+    ],
+    none: &["I am sorry, there is no such restaurant. What else would you like?"],
+};
 
 /// How people ask for a restaurant, by the columns that they name.
-const WISHES: [(&[usize], &[&str]); 8] = [
+const WISHES: [(&[&str], &[&str]); 8] = [
     (
-        &[PRICE, AREA],
+        &["price", "area"],
         &[
             "I need {priced} restaurant in the {area}.",
             "I am looking for {priced} restaurant in the {area} of town.",
@@ -74,7 +98,7 @@ const WISHES: [(&[usize], &[&str]); 8] = [
         ],
     ),
     (
-        &[FOOD, AREA],
+        &["food", "area"],
         &[
             "I am looking for a restaurant in the {area} with {food} food.",
             "I want to eat {food} food in the {area}.",
@@ -86,7 +110,7 @@ const WISHES: [(&[usize], &[&str]); 8] = [
         ],
     ),
     (
-        &[FOOD],
+        &["food"],
         &[
             "I am looking for {food} food.",
             "I would like to eat at a {food} restaurant.",
@@ -96,7 +120,7 @@ const WISHES: [(&[usize], &[&str]); 8] = [
         ],
     ),
     (
-        &[AREA],
+        &["area"],
         &[
             "I need a restaurant in the {area}.",
             "I want a place to eat in the {area}.",
@@ -106,7 +130,7 @@ const WISHES: [(&[usize], &[&str]); 8] = [
         ],
     ),
     (
-        &[PRICE],
+        &["price"],
         &[
             "I need {priced} restaurant.",
             "I am looking for {priced} restaurant.",
@@ -115,7 +139,7 @@ const WISHES: [(&[usize], &[&str]); 8] = [
         ],
     ),
     (
-        &[PRICE, FOOD],
+        &["price", "food"],
         &[
             "I am looking for {priced} {food} restaurant.",
             "Is there {priced} {food} place?",
@@ -124,7 +148,7 @@ const WISHES: [(&[usize], &[&str]); 8] = [
         ],
     ),
     (
-        &[PRICE, FOOD, AREA],
+        &["price", "food", "area"],
         &[
             "I need {priced} {food} restaurant in the {area}.",
             "Is there {priced} {food} restaurant in the {area}?",
@@ -143,25 +167,28 @@ const WISHES: [(&[usize], &[&str]); 8] = [
     ),
 ];
 
-fn find(scene: &mut Scene, place: &Restaurant) {
-    let word = scene.price_word(place.price);
+fn find(scene: &mut Scene, goal: usize) -> usize {
+    let rows = table("restaurant");
+    // The commonest wishes stand first: two draws, the smaller one.
+    let at = scene.draw.below(WISHES.len()).min(scene.draw.below(WISHES.len()));
+    let (named, phrases) = WISHES[at];
+    // Some want what the town has not: the last thing that they name is another place's.
+    let other = if scene.draw.chance(15) { scene.draw.below(rows.rows.len()) } else { goal };
+    let value = |column| rows.value(if named.last() == Some(&column) { other } else { goal }, column);
+    let word = scene.price_word(value("price"));
+    let price = details::priced(value("price"));
     let slots = [
-        ("food", place.food),
-        ("area", place.area),
-        ("price", if place.price == "moderate" { "moderately priced" } else { place.price }),
-        ("name", place.name),
+        ("food", value("food")),
+        ("area", value("area")),
+        ("price", price.as_str()),
+        ("name", rows.value(goal, "name")),
         ("priced", word),
     ];
-    match scene.draw.below(20) {
-        0..=15 => {
-            // The commonest wishes stand first: two draws, the smaller one.
-            let at = scene.draw.below(WISHES.len()).min(scene.draw.below(WISHES.len()));
-            let (named, phrases) = WISHES[at];
-            scene.user(phrases, &slots);
-            narrow(scene, &RESTAURANTS, place, &ATTRIBUTES, &mut named.to_vec());
-        }
-        16 | 17 => in_vain(scene, place),
-        _ => scene.user(
+    let named: &[&'static str] = if scene.draw.chance(88) {
+        scene.user(phrases, &slots);
+        named
+    } else {
+        scene.user(
             &[
                 "Can you tell me about {name}?",
                 "I am looking for a restaurant called {name}.",
@@ -169,70 +196,14 @@ fn find(scene: &mut Scene, place: &Restaurant) {
                 "I want to eat at {name}.",
             ],
             &slots,
-        ),
-    }
-    let slots =
-        [("name", place.name), ("food", place.food), ("area", place.area), ("priced", priced(place.price))];
-    scene.answer(
-        &[
-            "{name} is {priced} {food} restaurant in the {area}. Would you like to book a table?",
-            "I found {name}, {priced} {food} restaurant in the {area}. Shall I book a table?",
-        ],
-        &slots,
-    );
+        );
+        &["name"]
+    };
+    let said: Wishes = named.iter().map(|column| (*column, value(column).to_owned())).collect();
+    narrow(scene, &RESTAURANT, goal, said)
 }
 
-/// A wish that the town cannot grant.
-fn in_vain(scene: &mut Scene, place: &Restaurant) {
-    let alike = || RESTAURANTS.iter().filter(|other| other.food == place.food);
-    let taken: Vec<&str> = alike().map(|other| other.area).collect();
-    let prices: Vec<&str> = PRICES
-        .iter()
-        .map(|(price, _)| *price)
-        .filter(|price| alike().all(|other| other.price != *price))
-        .collect();
-    let (food, area) = (place.food, place.area);
-    if scene.draw.chance(60) {
-        let free: Vec<&str> = AREAS.into_iter().filter(|a| !taken.contains(a)).collect();
-        let wish = *scene.draw.pick(&free);
-        scene.user(
-            &[
-                "I am looking for a restaurant in the {wish} with {food} food.",
-                "Is there a {food} restaurant in the {wish}?",
-            ],
-            &[("wish", wish), ("food", food)],
-        );
-        scene.answer(
-            &["I am sorry, there is no {food} restaurant in the {wish}. I have one in the {one} and one in the {two}."],
-            &[("wish", wish), ("food", food), ("one", taken[0]), ("two", taken[1])],
-        );
-    } else {
-        let wish = *scene.draw.pick(&prices);
-        let word = scene.price_word(wish);
-        scene.user(
-            &["I am looking for {word} {food} restaurant.", "Is there {word} {food} restaurant?"],
-            &[("word", word), ("food", food)],
-        );
-        scene.answer(
-            &["I am sorry, there is no {wish} {food} restaurant. I have one in the {one} and one in the {two}."],
-            &[("wish", wish), ("food", food), ("one", taken[0]), ("two", taken[1])],
-        );
-    }
-    scene.user(
-        &["Then the one in the {area}, please.", "The {area} is fine.", "I will take the one in the {area}."],
-        &[("area", area)],
-    );
-}
-
-fn ask(scene: &mut Scene, place: &Restaurant) {
-    let slots = [
-        ("name", place.name),
-        ("phone", place.phone),
-        ("address", place.address),
-        ("food", place.food),
-        ("area", place.area),
-        ("priced", priced(place.price)),
-    ];
+fn ask(scene: &mut Scene, name: &str) {
     match scene.draw.below(10) {
         0..=3 => {
             scene.user(
@@ -242,9 +213,9 @@ fn ask(scene: &mut Scene, place: &Restaurant) {
                     "Do you know their phone number?",
                     "What is the phone number of {name}?",
                 ],
-                &slots,
+                &[("name", name)],
             );
-            scene.answer(&["The phone number of {name} is {phone}. Would you like to book a table?"], &slots);
+            scene.answer(&["The phone number of {restaurant.name} is {restaurant.phone}. Would you like to book a table?"]);
         }
         4..=6 => {
             scene.user(
@@ -254,94 +225,74 @@ fn ask(scene: &mut Scene, place: &Restaurant) {
                     "What street is it on?",
                     "What is the address of {name}?",
                 ],
-                &slots,
+                &[("name", name)],
             );
-            scene.answer(&["The address of {name} is {address}. Would you like to book a table?"], &slots);
+            scene.answer(&[
+                "The address of {restaurant.name} is {restaurant.address}. Would you like to book a table?",
+            ]);
         }
         7 => {
             scene.user(
                 &["Is it expensive?", "Is it cheap?", "What is the price range?", "How expensive is it?"],
                 &[],
             );
-            scene.answer(&["{name} is {priced} restaurant. Would you like to book a table?"], &slots);
+            scene.answer(&[
+                "The price range of {restaurant.name} is {restaurant.price}. Would you like to book a table?",
+            ]);
         }
         8 => {
             scene.user(
                 &["What kind of food do they have?", "What food is that?", "What can we eat there?"],
                 &[],
             );
-            scene.answer(&["{name} has {food} food. Would you like to book a table?"], &slots);
+            scene.answer(&["{restaurant.name} has {restaurant.food} food. Would you like to book a table?"]);
         }
         _ => {
             scene.user(&["Which area is it in?", "In which part of town is it?"], &[]);
-            scene.answer(&["{name} is in the {area}. Would you like to book a table?"], &slots);
+            scene.answer(&["{restaurant.name} is in the {restaurant.area}. Would you like to book a table?"]);
         }
     }
 }
 
-fn book(scene: &mut Scene, place: &Restaurant) {
-    let people = scene.draw.between(2, 8);
-    let day = *scene.draw.pick(&DAYS);
+fn book(scene: &mut Scene) {
     let mut time = scene.draw.time(11, 20);
-    let (people, day) = match (scene.people, scene.day) {
-        // "The same" has to be looked up further up.
-        (Some(people), Some(day)) if scene.draw.chance(60) => {
-            scene.user(
-                &[
-                    "Yes, for the same people on the same day at {time}.",
-                    "Yes please, same group and same day, at {time}.",
-                ],
-                &[("time", &clock(time))],
-            );
-            (people, day)
-        }
-        _ => {
-            ask_details(scene, people, day, time);
-            (people, day)
-        }
-    };
-    if scene.draw.chance(20) {
-        let later = time + 60;
-        scene.answer(
-            &["I am sorry, {name} has no table at {time}. Would {later} be all right?"],
-            &[("name", place.name), ("time", &clock(time)), ("later", &clock(later))],
-        );
+    let mut all = if let Some((people, day)) = details::the_same(scene) {
         scene.user(
-            &["Yes, {later} is fine.", "{later} is good, thank you.", "Yes, please book that."],
-            &[("later", &clock(later))],
+            &[
+                "Yes, for the same people on the same day at {time}.",
+                "Yes please, same group and same day, at {time}.",
+            ],
+            &[("time", &clock(time))],
         );
-        time = later;
+        vec![("people", people), ("day", day)]
+    } else {
+        let (people, day) = details::new(scene);
+        ask_details(scene, &people, day, &clock(time));
+        vec![("people", people), ("day", day.to_owned())]
+    };
+    all.push(("time", clock(time)));
+    if scene.draw.chance(12) {
+        scene.book_in_vain("restaurant", &all);
+        scene.answer(&[
+            "I am sorry, {restaurant.name} has no table at that time. Would another time be all right?",
+        ]);
+        time += 60;
+        scene.user(
+            &["Then at {later}.", "Is {later} possible?", "Please try {later}."],
+            &[("later", &clock(time))],
+        );
+        all = vec![("time", clock(time))];
     }
-    let reference = scene.draw.reference();
-    scene.answer(
-        &[
-            "I have booked a table at {name} for {people} people on {day} at {time}. The reference number is {reference}. Can I help you with anything else?",
-            "Your table at {name} for {people} people on {day} at {time} is booked. Your reference number is {reference}. Is there anything else?",
-        ],
-        &[
-            ("name", place.name),
-            ("people", &people.to_string()),
-            ("day", day),
-            ("time", &clock(time)),
-            ("reference", &reference),
-        ],
-    );
-    scene.people = Some(people);
-    scene.day = Some(day);
-    scene.bookings.push(Booking {
-        what: "table",
-        kind: "the restaurant",
-        name: place.name.to_owned(),
-        day,
-        time: Some(time),
-        reference,
-    });
+    scene.book("restaurant", &all);
+    scene.answer(&[
+        "I have booked a table at {restaurant.name} for {restaurant.people} people on {restaurant.day} at {restaurant.time}. The reference number is {restaurant.reference}. Can I help you with anything else?",
+        "Your table at {restaurant.name} for {restaurant.people} people on {restaurant.day} at {restaurant.time} is booked. Your reference number is {restaurant.reference}. Is there anything else?",
+    ]);
 }
 
 /// All at once, or one after the other.
-fn ask_details(scene: &mut Scene, people: usize, day: &str, time: usize) {
-    let (people, time) = (people.to_string(), clock(time));
-    let slots = [("people", people.as_str()), ("day", day), ("time", time.as_str())];
+fn ask_details(scene: &mut Scene, people: &str, day: &str, time: &str) {
+    let slots = [("people", people), ("day", day), ("time", time)];
     match scene.draw.below(10) {
         0..=5 => scene.user(
             &[
@@ -354,12 +305,12 @@ fn ask_details(scene: &mut Scene, people: usize, day: &str, time: usize) {
         ),
         6 | 7 => {
             scene.user(&["Yes, for {people} people on {day}.", "Yes, on {day} for {people}."], &slots);
-            scene.answer(&["At what time on {day} would you like the table?"], &slots);
+            scene.answer(&["At what time would you like the table?"]);
             scene.user(&["At {time}.", "{time}, please."], &slots);
         }
         _ => {
-            scene.user(&["Yes, please.", "Yes, book a table."], &slots);
-            scene.answer(&["For how many people, and on which day and time?"], &slots);
+            scene.user(&["Yes, please.", "Yes, book a table."], &[]);
+            scene.answer(&["For how many people, and on which day and time?"]);
             scene.user(
                 &["{people} people on {day} at {time}.", "For {people}, {day} at {time}, please."],
                 &slots,

@@ -1,21 +1,16 @@
 //! Ordering a taxi, between places of the dialogue where there are two.
 
 use super::draw::clock;
-use super::scene::{Scene, Taxi};
-use super::world::{CARS, COLOURS, HOTELS, RESTAURANTS};
+use super::scene::Scene;
+use super::world::table;
 
 pub(super) fn play(scene: &mut Scene) {
-    let mut time = scene.draw.time(8, 22);
-    let car = format!("{} {}", scene.draw.pick(&COLOURS), scene.draw.pick(&CARS));
-    let phone = format!("555 9{}", scene.draw.between(100, 999));
-    let restaurant = scene.booking("the restaurant");
-    let table = restaurant.and_then(|booking| booking.time);
-    let restaurant = restaurant.map(|booking| booking.name.clone());
-    let hotel = scene.booking("the hotel").map(|booking| booking.name.clone());
-    let (from, to) = match (restaurant, hotel) {
-        (Some(restaurant), Some(hotel)) if scene.draw.chance(80) => match (scene.draw.below(3), table) {
-            (0, Some(table)) => {
-                time = table;
+    let time = clock(scene.draw.time(8, 22));
+    let both = ["restaurant", "hotel"].iter().all(|table| scene.booked.contains(table));
+    let (hotel, restaurant) = ("{hotel.name}".to_owned(), "{restaurant.name}".to_owned());
+    let (from, to, time) = if both && scene.draw.chance(80) {
+        match scene.draw.below(3) {
+            0 => {
                 scene.user(
                     &[
                         "I need a taxi from the hotel to the restaurant for the time of my table.",
@@ -23,17 +18,17 @@ pub(super) fn play(scene: &mut Scene) {
                     ],
                     &[],
                 );
-                (hotel, restaurant)
+                (hotel, restaurant, "{restaurant.time}".to_owned())
             }
-            (1, _) => {
+            1 => {
                 scene.user(
                     &[
                         "I need a taxi from the hotel to the restaurant at {time}.",
                         "Please book a taxi from the hotel to the restaurant at {time}.",
                     ],
-                    &[("time", &clock(time))],
+                    &[("time", &time)],
                 );
-                (hotel, restaurant)
+                (hotel, restaurant, time)
             }
             _ => {
                 scene.user(
@@ -41,34 +36,36 @@ pub(super) fn play(scene: &mut Scene) {
                         "I need a taxi from the restaurant to the hotel at {time}.",
                         "Please book a taxi from the restaurant to the hotel at {time}.",
                     ],
-                    &[("time", &clock(time))],
+                    &[("time", &time)],
                 );
-                (restaurant, hotel)
+                (restaurant, hotel, time)
             }
-        },
-        _ => between_named_places(scene, time),
+        }
+    } else {
+        let (from, to) = between_named_places(scene, &time);
+        (from, to, time)
     };
-    scene.answer(
-        &[
-            "A {car} will take you from {from} to {to} at {time}. The phone number of the driver is {phone}. Can I help you with anything else?",
-            "Your taxi from {from} to {to} at {time} is a {car}. The phone number of the driver is {phone}. Is there anything else?",
-        ],
-        &[("car", &car), ("from", &from), ("to", &to), ("time", &clock(time)), ("phone", &phone)],
-    );
-    scene.taxi = Some(Taxi { car, phone, time: clock(time) });
+    scene.book("taxi", &[("from", from), ("to", to), ("time", time)]);
+    scene.answer(&[
+        "A {taxi.car} will take you from {taxi.from} to {taxi.to} at {taxi.time}. The phone number of the driver is {taxi.phone}. Can I help you with anything else?",
+        "Your taxi from {taxi.from} to {taxi.to} at {taxi.time} is a {taxi.car}. The phone number of the driver is {taxi.phone}. Is there anything else?",
+    ]);
 }
 
-fn between_named_places(scene: &mut Scene, time: usize) -> (String, String) {
-    let hotel = scene.draw.pick(&HOTELS).name;
-    let restaurant = scene.draw.pick(&RESTAURANTS).name;
-    let (from, to) = *scene.draw.pick(&[
-        (hotel, restaurant),
-        (restaurant, hotel),
-        ("the station", hotel),
-        (restaurant, "the station"),
-    ]);
-    let time = clock(time);
-    let slots = [("from", from), ("to", to), ("time", time.as_str())];
+fn between_named_places(scene: &mut Scene, time: &str) -> (String, String) {
+    let mut name = |of: &str| {
+        let rows = table(of);
+        rows.value(scene.draw.below(rows.rows.len()), "name").to_owned()
+    };
+    let (hotel, restaurant) = (name("hotel"), name("restaurant"));
+    let station = "the station".to_owned();
+    let (from, to) = match scene.draw.below(4) {
+        0 => (hotel, restaurant),
+        1 => (restaurant, hotel),
+        2 => (station, hotel),
+        _ => (restaurant, station),
+    };
+    let slots = [("from", from.as_str()), ("to", to.as_str()), ("time", time)];
     if scene.draw.chance(60) {
         scene.user(
             &[
@@ -81,8 +78,8 @@ fn between_named_places(scene: &mut Scene, time: usize) -> (String, String) {
         );
     } else {
         scene.user(&["I need a taxi from {from} to {to}.", "I want a taxi from {from} to {to}."], &slots);
-        scene.answer(&["At what time should the taxi pick you up at {from}?"], &slots);
+        scene.answer(&["At what time should the taxi pick you up?"]);
         scene.user(&["At {time}.", "{time}, please."], &slots);
     }
-    (from.to_owned(), to.to_owned())
+    (from, to)
 }

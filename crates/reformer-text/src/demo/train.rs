@@ -1,29 +1,16 @@
 //! Finding a train and booking tickets.
 
+use super::details;
 use super::draw::clock;
-use super::scene::{Booking, Scene};
-use super::world::{DAYS, HOME, TOWNS};
+use super::scene::Scene;
+use super::world::{DAYS, HOME, LEAVES, TOWNS};
 
 pub(super) fn play(scene: &mut Scene) {
-    let town = scene.draw.pick(&TOWNS);
-    let (from, to) = if scene.draw.chance(50) { (town.name, HOME) } else { (HOME, town.name) };
-    let day = match scene.day {
-        Some(day) if scene.draw.chance(50) => day,
-        _ => *scene.draw.pick(&DAYS),
-    };
-    let wish = scene.draw.time(6, 19);
-    let leaves = wish + 15 * scene.draw.between(1, 3);
-    let (wish, leaving, arriving) = (clock(wish), clock(leaves), clock(leaves + town.ride));
-    let number = format!("TR{}", scene.draw.between(100, 999));
-    let slots = [
-        ("from", from),
-        ("to", to),
-        ("day", day),
-        ("wish", wish.as_str()),
-        ("leaving", leaving.as_str()),
-        ("arriving", arriving.as_str()),
-        ("number", number.as_str()),
-    ];
+    let (town, ..) = *scene.draw.pick(&TOWNS);
+    let (from, to) = if scene.draw.chance(50) { (town, HOME) } else { (HOME, town) };
+    let day = *scene.draw.pick(&DAYS);
+    let mut wish = clock(scene.draw.time(6, 19));
+    let slots = [("from", from), ("to", to), ("day", day), ("wish", wish.as_str())];
     match scene.draw.below(3) {
         0 => scene.user(
             &[
@@ -42,7 +29,7 @@ pub(super) fn play(scene: &mut Scene) {
                 ],
                 &slots,
             );
-            scene.answer(&["After what time would you like to leave {from}?"], &slots);
+            scene.answer(&["After what time would you like to leave?"]);
             scene.user(&["After {wish}.", "After {wish}, please."], &slots);
         }
         _ => {
@@ -55,60 +42,56 @@ pub(super) fn play(scene: &mut Scene) {
                 ],
                 &slots,
             );
-            scene.answer(&["Where do you leave from, on which day and after what time?"], &slots);
+            scene.answer(&["Where do you leave from, on which day and after what time?"]);
             scene.user(
                 &["From {from} on {day} after {wish}.", "I leave from {from} on {day} after {wish}."],
                 &slots,
             );
         }
     }
-    scene.answer(
-        &[
-            "Train {number} leaves {from} on {day} at {leaving} and arrives in {to} at {arriving}. Would you like tickets?",
-            "There is train {number} from {from} to {to} on {day}. It leaves at {leaving} and arrives at {arriving}. Shall I book tickets?",
-        ],
-        &slots,
-    );
-    let people = match scene.people {
-        Some(people) if scene.draw.chance(50) => {
-            scene.user(&["Yes, for the same people.", "Yes please, for the same group."], &[]);
-            people
+    loop {
+        let wishes = [
+            ("departure", from.to_owned()),
+            ("destination", to.to_owned()),
+            ("day", day.to_owned()),
+            (LEAVES, wish.clone()),
+        ];
+        scene.look_up("train", &wishes);
+        scene.answer(&[
+            "Train {train.number} leaves {train.departure} on {train.day} at {train.leaves} and arrives in {train.destination} at {train.arrives}. Would you like tickets?",
+            "There is train {train.number} from {train.departure} to {train.destination} on {train.day}. It leaves at {train.leaves} and arrives at {train.arrives}. Shall I book tickets?",
+        ]);
+        if scene.draw.chance(80) {
+            break;
         }
-        _ => {
-            let people = scene.draw.between(2, 8);
-            scene.user(
-                &[
-                    "Yes, for {people} people.",
-                    "Yes, {people} tickets, please.",
-                    "That works. We need {people} tickets.",
-                ],
-                &[("people", &people.to_string())],
-            );
-            people
+        let other = clock(scene.draw.time(6, 19));
+        if other == wish {
+            break;
         }
+        wish = other;
+        scene.user(
+            &["Sorry, I have to leave after {wish}.", "Actually, after {wish} would be better."],
+            &[("wish", &wish)],
+        );
+    }
+    let people = if let Some((people, _)) = details::the_same(scene) {
+        scene.user(&["Yes, for the same people.", "Yes please, for the same group."], &[]);
+        people
+    } else {
+        let (people, _) = details::new(scene);
+        scene.user(
+            &[
+                "Yes, for {people} people.",
+                "Yes, {people} tickets, please.",
+                "That works. We need {people} tickets.",
+            ],
+            &[("people", &people)],
+        );
+        people
     };
-    let reference = scene.draw.reference();
-    scene.answer(
-        &[
-            "I have booked {people} tickets for train {number} on {day} at {leaving}. The reference number is {reference}. Can I help you with anything else?",
-            "Your {people} tickets for train {number} on {day} at {leaving} are booked. Your reference number is {reference}. Is there anything else?",
-        ],
-        &[
-            ("people", &people.to_string()),
-            ("number", &number),
-            ("day", day),
-            ("leaving", &leaving),
-            ("reference", &reference),
-        ],
-    );
-    scene.people = Some(people);
-    scene.day = Some(day);
-    scene.bookings.push(Booking {
-        what: "train",
-        kind: "the train",
-        name: number,
-        day,
-        time: Some(leaves),
-        reference,
-    });
+    scene.book("train", &[("people", people)]);
+    scene.answer(&[
+        "I have booked {train.people} tickets for train {train.number} on {train.day} at {train.leaves}. The reference number is {train.reference}. Can I help you with anything else?",
+        "Your {train.people} tickets for train {train.number} on {train.day} at {train.leaves} are booked. Your reference number is {train.reference}. Is there anything else?",
+    ]);
 }

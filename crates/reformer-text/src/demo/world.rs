@@ -1,115 +1,138 @@
-//! The small town that the dialogues are about. Its facts are the same in every dialogue, so a model can
-//! learn them; times, people, references and cars are not, so it has to look them up in the context.
+//! The small town that the dialogues are about, as tables. Its rows are the same in every dialogue; who comes when, and
+//! what is booked, is not.
 
-pub(super) struct Restaurant {
+use std::sync::LazyLock;
+
+/// A table: the town's rows, each with a value for every column.
+pub(super) struct Table {
     pub(super) name: &'static str,
-    pub(super) food: &'static str,
-    pub(super) area: &'static str,
-    pub(super) price: &'static str,
-    pub(super) phone: &'static str,
-    pub(super) address: &'static str,
+    pub(super) columns: &'static [&'static str],
+    pub(super) rows: Vec<Vec<String>>,
 }
 
-pub(super) struct Hotel {
-    pub(super) name: &'static str,
-    pub(super) area: &'static str,
-    pub(super) price: &'static str,
-    pub(super) stars: usize,
-    pub(super) parking: bool,
-    pub(super) phone: &'static str,
-    pub(super) address: &'static str,
+/// The column that a train is looked for by from a time on.
+pub(super) const LEAVES: &str = "leaves";
+
+impl Table {
+    /// A row's value.
+    pub(super) fn value(&self, row: usize, column: &str) -> &str {
+        let at = self.columns.iter().position(|name| *name == column);
+        &self.rows[row][at.unwrap_or_else(|| panic!("{} has no column {column}", self.name))]
+    }
+
+    /// The rows that meet the wishes, in order; wishes of other names than columns are no constraint.
+    pub(super) fn select(&self, wishes: &[(&'static str, String)]) -> Vec<usize> {
+        let asked = |name: &str| self.columns.contains(&name);
+        let meets = |row: usize, (name, value): &(&'static str, String)| match *name {
+            // Clocks sort as text does.
+            LEAVES => self.value(row, LEAVES) >= value.as_str(),
+            name => self.value(row, name) == value,
+        };
+        let wishes: Vec<_> = wishes.iter().filter(|(name, _)| asked(name)).collect();
+        (0..self.rows.len()).filter(|&row| wishes.iter().all(|wish| meets(row, wish))).collect()
+    }
 }
 
-pub(super) struct Town {
-    pub(super) name: &'static str,
-    /// Minutes by train from [`HOME`].
-    pub(super) ride: usize,
+/// All tables, in the order in which a summary lists them.
+pub(super) static TABLES: LazyLock<[Table; 4]> =
+    LazyLock::new(|| [restaurants(), hotels(), trains(), taxis()]);
+
+/// The table of this name.
+pub(super) fn table(name: &str) -> &'static Table {
+    TABLES.iter().find(|table| table.name == name).unwrap_or_else(|| panic!("no table {name}"))
 }
 
-const fn restaurant(
-    name: &'static str,
-    food: &'static str,
-    area: &'static str,
-    price: &'static str,
-    phone: &'static str,
-    address: &'static str,
-) -> Restaurant {
-    Restaurant { name, food, area, price, phone, address }
+fn of(name: &'static str, columns: &'static [&'static str], rows: &str) -> Table {
+    let cells = |line: &str| line.split(',').map(|cell| cell.trim().to_owned()).collect();
+    Table { name, columns, rows: rows.lines().filter(|line| !line.trim().is_empty()).map(cells).collect() }
 }
 
 /// Two of every food, in different areas: food and area name one.
-pub(super) const RESTAURANTS: [Restaurant; 16] = [
-    restaurant("Casa Luna", "Italian", "north", "cheap", "555 0112", "3 Mill Street"),
-    restaurant("Villa Rosso", "Italian", "centre", "expensive", "555 0125", "18 Market Square"),
-    restaurant("Spice Garden", "Indian", "west", "cheap", "555 0131", "7 Canal Road"),
-    restaurant("Royal Saffron", "Indian", "centre", "moderate", "555 0144", "25 Market Square"),
-    restaurant("Jade Palace", "Chinese", "south", "moderate", "555 0153", "41 Bridge Street"),
-    restaurant("Red Lantern", "Chinese", "centre", "cheap", "555 0166", "9 Church Lane"),
-    restaurant("Chez Margot", "French", "east", "expensive", "555 0178", "12 Orchard Road"),
-    restaurant("Petit Jardin", "French", "south", "expensive", "555 0183", "30 Bridge Street"),
-    restaurant("Lotus House", "Thai", "north", "moderate", "555 0197", "16 Mill Street"),
-    restaurant("Bamboo Corner", "Thai", "east", "cheap", "555 0206", "5 Harbour Road"),
-    restaurant("El Toro", "Spanish", "west", "moderate", "555 0218", "22 Canal Road"),
-    restaurant("La Paloma", "Spanish", "south", "cheap", "555 0229", "8 Meadow Lane"),
-    restaurant("Old Oak", "British", "north", "expensive", "555 0234", "2 Castle Hill"),
-    restaurant("Copper Kettle", "British", "east", "moderate", "555 0247", "14 Orchard Road"),
-    restaurant("Blue Mosaic", "Turkish", "west", "expensive", "555 0252", "11 Windmill Lane"),
-    restaurant("Star Grill", "Turkish", "centre", "cheap", "555 0265", "6 Church Lane"),
-];
-
-const fn hotel(
-    name: &'static str,
-    area: &'static str,
-    price: &'static str,
-    stars: usize,
-    parking: bool,
-    phone: &'static str,
-    address: &'static str,
-) -> Hotel {
-    Hotel { name, area, price, stars, parking, phone, address }
+fn restaurants() -> Table {
+    of(
+        "restaurant",
+        &["name", "food", "area", "price", "phone", "address"],
+        "Casa Luna,Italian,north,cheap,555 0112,3 Mill Street
+         Villa Rosso,Italian,centre,expensive,555 0125,18 Market Square
+         Spice Garden,Indian,west,cheap,555 0131,7 Canal Road
+         Royal Saffron,Indian,centre,moderate,555 0144,25 Market Square
+         Jade Palace,Chinese,south,moderate,555 0153,41 Bridge Street
+         Red Lantern,Chinese,centre,cheap,555 0166,9 Church Lane
+         Chez Margot,French,east,expensive,555 0178,12 Orchard Road
+         Petit Jardin,French,south,expensive,555 0183,30 Bridge Street
+         Lotus House,Thai,north,moderate,555 0197,16 Mill Street
+         Bamboo Corner,Thai,east,cheap,555 0206,5 Harbour Road
+         El Toro,Spanish,west,moderate,555 0218,22 Canal Road
+         La Paloma,Spanish,south,cheap,555 0229,8 Meadow Lane
+         Old Oak,British,north,expensive,555 0234,2 Castle Hill
+         Copper Kettle,British,east,moderate,555 0247,14 Orchard Road
+         Blue Mosaic,Turkish,west,expensive,555 0252,11 Windmill Lane
+         Star Grill,Turkish,centre,cheap,555 0265,6 Church Lane",
+    )
 }
 
 /// Two in every area, of different price: area and price name one.
-pub(super) const HOTELS: [Hotel; 10] = [
-    hotel("Park View Hotel", "north", "moderate", 3, true, "555 0311", "20 Castle Hill"),
-    hotel("Maple Lodge", "north", "cheap", 2, true, "555 0324", "4 Mill Street"),
-    hotel("Riverside Inn", "south", "cheap", 3, false, "555 0337", "33 Bridge Street"),
-    hotel("Abbey House", "south", "expensive", 5, true, "555 0342", "1 Abbey Walk"),
-    hotel("Harbour Inn", "east", "moderate", 3, false, "555 0356", "17 Harbour Road"),
-    hotel("Swan Lodge", "east", "cheap", 2, true, "555 0363", "10 Orchard Road"),
-    hotel("Hilltop Hotel", "west", "expensive", 4, true, "555 0375", "28 Windmill Lane"),
-    hotel("Garden Court", "west", "moderate", 3, true, "555 0388", "15 Canal Road"),
-    hotel("Crown Hotel", "centre", "expensive", 5, false, "555 0392", "1 Market Square"),
-    hotel("Station Lodge", "centre", "cheap", 2, false, "555 0401", "2 Station Road"),
-];
+fn hotels() -> Table {
+    of(
+        "hotel",
+        &["name", "area", "price", "stars", "parking", "phone", "address"],
+        "Park View Hotel,north,moderate,3,yes,555 0311,20 Castle Hill
+         Maple Lodge,north,cheap,2,yes,555 0324,4 Mill Street
+         Riverside Inn,south,cheap,3,no,555 0337,33 Bridge Street
+         Abbey House,south,expensive,5,yes,555 0342,1 Abbey Walk
+         Harbour Inn,east,moderate,3,no,555 0356,17 Harbour Road
+         Swan Lodge,east,cheap,2,yes,555 0363,10 Orchard Road
+         Hilltop Hotel,west,expensive,4,yes,555 0375,28 Windmill Lane
+         Garden Court,west,moderate,3,yes,555 0388,15 Canal Road
+         Crown Hotel,centre,expensive,5,no,555 0392,1 Market Square
+         Station Lodge,centre,cheap,2,no,555 0401,2 Station Road",
+    )
+}
 
 /// Where all this is, and where every train begins or ends.
 pub(super) const HOME: &str = "Linfield";
 
-pub(super) const TOWNS: [Town; 6] = [
-    Town { name: "Ashby", ride: 30 },
-    Town { name: "Brookton", ride: 60 },
-    Town { name: "Carlow", ride: 30 },
-    Town { name: "Denham", ride: 90 },
-    Town { name: "Eastport", ride: 60 },
-    Town { name: "Fairmoor", ride: 90 },
+/// Towns with the minutes that a train takes, and the minute at which it leaves.
+pub(super) const TOWNS: [(&str, usize, usize); 6] = [
+    ("Ashby", 30, 0),
+    ("Brookton", 60, 15),
+    ("Carlow", 30, 30),
+    ("Denham", 90, 45),
+    ("Eastport", 60, 0),
+    ("Fairmoor", 90, 30),
 ];
 
-pub(super) const AREAS: [&str; 5] = ["north", "south", "east", "west", "centre"];
+/// A train every hour from and to each town, the same on every day, in the order in which they leave.
+fn trains() -> Table {
+    let mut rows = Vec::new();
+    for hour in 5..22 {
+        for (town, ride, minute) in TOWNS {
+            for (from, to) in [(town, HOME), (HOME, town)] {
+                let leaves = hour * 60 + minute;
+                let number = format!("TR{}", 101 + rows.len());
+                let (leaves, arrives) = (super::draw::clock(leaves), super::draw::clock(leaves + ride));
+                rows.push(vec![number, from.to_owned(), to.to_owned(), leaves, arrives]);
+            }
+        }
+    }
+    Table { name: "train", columns: &["number", "departure", "destination", LEAVES, "arrives"], rows }
+}
+
+/// Cars, which take turns.
+fn taxis() -> Table {
+    let colours = ["black", "white", "red", "blue", "green", "grey"];
+    let cars = ["Skoda", "Toyota", "Ford", "Volvo", "Honda"];
+    let rows = (0..30).map(|at| {
+        let car = format!("{} {}", colours[at % 6], cars[at % 5]);
+        vec![car, format!("555 9{}", 101 + 29 * at)]
+    });
+    Table { name: "taxi", columns: &["car", "phone"], rows: rows.collect() }
+}
 
 pub(super) const DAYS: [&str; 7] =
     ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-pub(super) const COLOURS: [&str; 6] = ["black", "white", "red", "blue", "green", "grey"];
-
-pub(super) const CARS: [&str; 5] = ["Skoda", "Toyota", "Ford", "Volvo", "Honda"];
-
-/// `a cheap`, `an expensive`, `a moderately priced`.
-pub(super) fn priced(price: &str) -> &'static str {
-    PRICES.iter().find(|(name, _)| *name == price).map_or("a", |(_, words)| words[0])
-}
-
-/// The words that people have for a price, each with its article; the first is the assistant's own.
+/// `a cheap`, `an expensive`, `a moderately priced`: the words that people have for a price, each with its article.
 pub(super) const PRICES: [(&str, &[&str]); 3] = [
     ("cheap", &["a cheap", "a cheap", "a cheap", "a cheap", "an inexpensive", "an affordable"]),
     ("moderate", &["a moderately priced", "a moderately priced", "a moderately priced", "a mid-priced"]),

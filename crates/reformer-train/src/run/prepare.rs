@@ -36,10 +36,9 @@ impl Prepared {
     }
 }
 
-/// Reads the corpora and builds, or loads from a checkpoint, tokenizer and model; a model that is built begins with what
-/// fits of the weights in `init`. `memory` is what the machine has in
-/// bytes, if that is known: a step that needs more is refused by the formula, before anything is read. Gives up soon
-/// after `stop` is raised.
+/// Reads the corpora and builds, or loads from a checkpoint, tokenizer and model; a model that is built begins with
+/// what fits of the weights in `init`. `memory` is what the machine has in bytes, if that is known: a step that needs
+/// more is refused by the formula, before anything is read. Gives up soon after `stop` is raised.
 pub(crate) fn prepare(
     mut recipe: Recipe,
     threads: usize,

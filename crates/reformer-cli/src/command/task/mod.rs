@@ -83,14 +83,14 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, terminal: Terminal) -> anyho
     } else if let Some(model) = &args.model {
         let mut opened = open_model::open(model, global, terminal)?;
         holding::check(&opened)?;
-        let packed = decoding::pack(&mut opened.model, args.weights);
+        let packed = decoding::pack(&mut opened.model, args.weights, args.attention);
         let interrupt = Interrupt::install()?;
         let trained = opened.model.config().num_hashes;
         let rounds = match args.num_hashes.as_slice() {
             [] => vec![trained],
             rounds => rounds.iter().copied().map(usize::from).collect(),
         };
-        let attends = super::eval::attends(opened.model.config(), decoding::attention(args.attention));
+        let attends = super::eval::attends(opened.model.config(), args.attention);
         for num_hashes in rounds {
             opened.model.set_num_hashes(num_hashes)?;
             let clock = machine::clock();
