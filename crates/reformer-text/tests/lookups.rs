@@ -164,7 +164,7 @@ fn a_column_that_training_never_saw_is_written_out() {
     let turn = Turn { lookups: vec![lookup], ..Turn::assistant("sorry") };
     let ids = tokenizer.encode_dialogue(&Dialogue::new("1", vec![turn]), Form::Marks).unwrap().ids;
     let text: String = ids.iter().map(|&id| tokenizer.token_name(id)).collect();
-    assert!(text.contains("{hotel.pool}yes<|result|>"), "{text}");
+    assert!(text.contains("{hotel.pool} yes<|result|>"), "{text}");
 }
 
 #[test]

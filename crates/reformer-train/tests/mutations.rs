@@ -79,7 +79,7 @@ fn a_mutated_recipe_ends_in_a_plan_or_an_error_within_a_bound_of_memory() {
         });
         assert!(made.bytes_max < BOUND, "mutant {number} took {made:?}");
     }
-    assert!(refused > MUTANTS / 10 && planned > MUTANTS / 10, "{refused} refused, {planned} planned");
+    assert!(refused > MUTANTS / 10 && planned > MUTANTS / 20, "{refused} refused, {planned} planned");
 }
 
 #[test]
