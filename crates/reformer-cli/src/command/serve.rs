@@ -198,7 +198,8 @@ fn load(
             ));
             settings.logit_bias.extend(calls.into_iter().map(|token| (token, FORBIDDEN)));
         }
-        let packed = decoding::pack(&mut opened.model, args.decoding.weights).map(Arc::new);
+        let packed =
+            decoding::pack(&mut opened.model, args.decoding.weights, args.decoding.attention).map(Arc::new);
         let stop_tokens = sampling::stop_tokens(&folder, opened.tokenizer.end_token())?;
         let options = EngineOptions {
             sequences: args.bounds.parallel.into(),
