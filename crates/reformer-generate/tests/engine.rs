@@ -168,6 +168,50 @@ fn a_reader_who_was_slow_goes_on_where_he_was() {
 }
 
 #[test]
+fn a_prompt_that_goes_on_from_an_earlier_sequence_reads_the_rest_and_says_what_a_cache_would_say() {
+    let (engine, _) = start(EngineOptions { prefixes: 1 << 20, ..EngineOptions::default() }, 1);
+    let reusing = |prompt: Vec<u32>| Job { reuse: true, prompt, ..job("x", 5, 12) };
+    let first = reusing(Room::new(1).tokenizer.encode("a conversation that goes on").unwrap());
+    let one = engine.submit(first.clone()).unwrap().complete().unwrap();
+    assert_eq!(one.stats.reused_tokens, 0);
+    let more = [&first.prompt[..], &one.ids, &[40, 41, 42]].concat();
+    // Its last token was drawn, but read by nobody.
+    let read = first.prompt.len() + one.ids.len() - 1;
+    let second = reusing(more.clone());
+    let two = engine.submit(second.clone()).unwrap().complete().unwrap();
+    assert_eq!(two.stats.reused_tokens, read);
+
+    // The same by a generator whose cache holds the first.
+    let room = Room::new(1);
+    let generator = room.generator();
+    let mut cache = generator.cache();
+    for (job, done) in [(&first, &one), (&second, &two)] {
+        let request = Request { policy: job.policy, ..Request::new(&job.prompt, &job.sampling) };
+        let expected = generator.generate(&mut cache, &request, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!((&expected.ids, expected.stats.reused_tokens), (&done.ids, done.stats.reused_tokens));
+    }
+
+    // Who does not ask for it reads all of it, and says what he says alone.
+    let fresh = Job { reuse: false, ..second };
+    let three = engine.submit(fresh.clone()).unwrap().complete().unwrap();
+    assert_eq!((three.stats.reused_tokens, three.ids), (0, alone(&fresh).ids));
+}
+
+#[test]
+fn kept_states_are_bounded_and_what_shares_little_is_read_afresh() {
+    let (engine, _) = start(EngineOptions { prefixes: 1, ..EngineOptions::default() }, 1);
+    for _ in 0..2 {
+        let asked = Job { reuse: true, ..job("a conversation that is too large to be kept", 1, 4) };
+        assert_eq!(engine.submit(asked).unwrap().complete().unwrap().stats.reused_tokens, 0);
+    }
+    let (engine, _) = start(EngineOptions { prefixes: 1 << 20, ..EngineOptions::default() }, 1);
+    for text in ["a short beginning", "a short prompt, and another one"] {
+        let asked = Job { reuse: true, ..job(text, 1, 4) };
+        assert_eq!(engine.submit(asked).unwrap().complete().unwrap().stats.reused_tokens, 0);
+    }
+}
+
+#[test]
 fn a_deadline_ends_a_reply_with_what_there_is() {
     let (engine, hands) = start(EngineOptions { buffer: 1000, ..EngineOptions::default() }, 1);
     let late = Job { deadline: Some(0.0), ..endless() };

@@ -15,8 +15,11 @@
 //!   [`EngineOptions::patience`] it is given up.
 //! - **Deadlines** end a reply with what there is ([`Finish::Deadline`](crate::Finish)).
 //!
+//! - **Prompts that begin as an earlier sequence did** read only the rest, if the job allows it ([`Job::reuse`]).
+//!
 //! The clock is the caller's function; it is asked between tokens.
 
+mod prefixes;
 mod reply;
 mod worker;
 
@@ -53,12 +56,14 @@ pub struct EngineOptions {
     pub patience: f64,
     /// How sequences remember, and what their LSH layers attend to.
     pub decoding: DecodeOptions,
+    /// Bytes of states that are kept for prompts which begin alike.
+    pub prefixes: usize,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
         let decoding = DecodeOptions::default();
-        Self { sequences: 16, queue: 64, buffer: 256, patience: 30.0, decoding }
+        Self { sequences: 16, queue: 64, buffer: 256, patience: 30.0, decoding, prefixes: 0 }
     }
 }
 
@@ -79,13 +84,26 @@ pub struct Job {
     pub log_probs: Option<usize>,
     /// When to end at the latest, on the engine's clock.
     pub deadline: Option<f64>,
+    /// Whether an earlier sequence's state may be gone on from, and this one's be kept. What it says is then one of
+    /// several things that the model may say: reading afresh rounds, and attends, a little differently.
+    pub reuse: bool,
 }
 
 impl Job {
-    /// A reply to `prompt`: first draw, no stop tokens, a full context refused, no log-probabilities, no deadline.
+    /// A reply to `prompt`: first draw, no stop tokens, a full context refused, no log-probabilities, no deadline, its
+    /// own reading of the prompt.
     pub fn new(prompt: Vec<u32>, sampling: Sampling) -> Self {
         let (stop_tokens, policy) = (Vec::new(), ContextPolicy::Refuse);
-        Self { prompt, sampling, stop_tokens, first_draw: 0, policy, log_probs: None, deadline: None }
+        Self {
+            prompt,
+            sampling,
+            stop_tokens,
+            first_draw: 0,
+            policy,
+            log_probs: None,
+            deadline: None,
+            reuse: false,
+        }
     }
 
     /// What it asks for, apart from when.

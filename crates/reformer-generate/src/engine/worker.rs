@@ -10,6 +10,7 @@ use reformer_model::{DecodeState, Decoder, Model, Packed};
 use reformer_tensor::Cpu;
 use reformer_text::Tokenizer;
 
+use super::prefixes::Prefixes;
 use super::{Clock, EngineOptions, Event, Load, Offer, Queued, Sink};
 use crate::decode::slide;
 use crate::error::GenerateError;
@@ -44,6 +45,8 @@ struct Active {
     next: Option<u32>,
     policy: ContextPolicy,
     deadline: Option<f64>,
+    /// Its state may be kept for others.
+    reuse: bool,
     sink: Box<dyn Sink>,
     outbox: VecDeque<Event>,
     /// Since when its consumer has been behind.
@@ -82,7 +85,7 @@ impl Active {
     }
 
     fn fail(&mut self, error: GenerateError) {
-        self.sequence = None;
+        (self.sequence, self.reuse) = (None, false);
         self.outbox.push_back(Event::Failed(error));
     }
 
@@ -97,6 +100,7 @@ impl Worker {
         let decoder =
             Decoder::new(&self.model).with_packed(self.packed.as_deref()).with_options(self.options.decoding);
         let mut active: Vec<Active> = Vec::new();
+        let mut prefixes = Prefixes::new(self.options.prefixes);
         // Which prompt is read next: prompts take turns, piece by piece.
         let mut turn = 0;
         loop {
@@ -104,11 +108,11 @@ impl Worker {
                 self.note(&active);
                 // No more jobs will come if the engine is gone.
                 let Ok(queued) = jobs.recv() else { break };
-                self.take_in(&decoder, *queued, &mut active);
+                self.take_in(&decoder, *queued, &mut active, &mut prefixes);
             }
             while active.len() < self.options.sequences {
                 let Ok(queued) = jobs.try_recv() else { break };
-                self.take_in(&decoder, *queued, &mut active);
+                self.take_in(&decoder, *queued, &mut active, &mut prefixes);
             }
             if self.stop.load(Ordering::Acquire) {
                 break;
@@ -117,7 +121,7 @@ impl Worker {
             let read = self.read_piece(&decoder, &mut active, &mut turn);
             self.draw(&decoder, &mut active);
             let stepped = self.step(&decoder, &mut active);
-            let delivered = self.tidy(&mut active);
+            let delivered = self.tidy(&decoder, &mut active, &mut prefixes);
             self.note(&active);
             if !read && !stepped && !delivered {
                 std::thread::park_timeout(REST);
@@ -133,7 +137,13 @@ impl Worker {
     }
 
     /// A job becomes a sequence, unless nobody waits for it any more.
-    fn take_in(&self, decoder: &Decoder<'_>, queued: Queued, active: &mut Vec<Active>) {
+    fn take_in(
+        &self,
+        decoder: &Decoder<'_>,
+        queued: Queued,
+        active: &mut Vec<Active>,
+        prefixes: &mut Prefixes,
+    ) {
         self.load.waiting.fetch_sub(1, Ordering::Relaxed);
         let Queued { job, sink } = queued;
         if sink.gone() {
@@ -150,13 +160,20 @@ impl Worker {
             next: None,
             policy,
             deadline,
+            reuse: job.reuse,
             sink,
             outbox: VecDeque::new(),
             behind_since: None,
             prefilled_at: 0.0,
         };
         match made {
-            Ok((sequence, prompt)) => {
+            Ok((mut sequence, mut prompt)) => {
+                let read = if job.reuse { prefixes.fork(&prompt, self.model.config()) } else { None };
+                if let Some(state) = read {
+                    sequence.stats.reused_tokens = state.len();
+                    prompt.drain(..state.len());
+                    one.state = state;
+                }
                 (one.sequence, one.unread) = (Some(sequence), prompt);
                 if job.sampling.max_tokens == 0 {
                     one.end(Finish::Length, (self.clock)());
@@ -259,10 +276,10 @@ impl Worker {
     }
 
     /// Delivers, ends what is too late, and lets go of what is over. Whether anything was delivered.
-    fn tidy(&self, active: &mut Vec<Active>) -> bool {
+    fn tidy(&self, decoder: &Decoder<'_>, active: &mut Vec<Active>, prefixes: &mut Prefixes) -> bool {
         let now = (self.clock)();
         let mut delivered = false;
-        active.retain_mut(|one| {
+        let mut stays = |one: &mut Active| {
             if one.sink.gone() {
                 return false;
             }
@@ -277,6 +294,14 @@ impl Worker {
             delivered |= one.outbox.len() < before;
             let given_up = one.behind_since.is_some_and(|since| now - since >= self.options.patience);
             !given_up && (one.sequence.is_some() || !one.outbox.is_empty())
+        };
+        active.retain_mut(|one| {
+            let stay = stays(one);
+            // A reply that was stopped is gone on from as well as one that ended.
+            if !stay && one.reuse {
+                prefixes.keep(std::mem::replace(&mut one.state, decoder.state()));
+            }
+            stay
         });
         delivered
     }
