@@ -23,11 +23,11 @@ use crate::sequence::{Completion, Finish};
 /// Calls in one reply at most.
 pub const CALLS: usize = 6;
 /// Tokens of a call at most: a long one is a model that has lost its way.
-const CALL_TOKENS: usize = 160;
+pub const CALL_TOKENS: usize = 160;
 /// A placeholder's bytes at most; longer text in braces is text.
 const PLACEHOLDER: usize = 66;
 /// A bias that forbids a token.
-pub(crate) const NEVER: f32 = -1e9;
+pub const NEVER: f32 = -1e9;
 
 /// Answers calls and fills placeholders.
 pub trait Host {
@@ -204,20 +204,21 @@ impl ChatSession<'_> {
 }
 
 /// A call that is none, with a result that says so.
-fn broken(problem: &str) -> Lookup {
+pub fn broken(problem: &str) -> Lookup {
     let call = Call { tool: "lookup".to_owned(), arguments: serde_json::Map::new() };
     let result = serde_json::json!({"says": format!("not possible : {problem}"), "error": problem});
     Lookup { call, result: result.to_string() }
 }
 
-/// Holds a placeholder back until it is whole.
+/// Fills words that come in pieces: holds a placeholder back until it is whole.
 #[derive(Debug, Default)]
-struct Filling {
+pub struct Filling {
     held: String,
 }
 
 impl Filling {
-    fn push(&mut self, piece: &str, host: &dyn Host) -> String {
+    /// The part of `piece`, and of what was held back, that is certain by now.
+    pub fn push(&mut self, piece: &str, host: &dyn Host) -> String {
         self.held.push_str(piece);
         let mut out = String::new();
         while let Some(open) = self.held.find('{') {
@@ -234,7 +235,8 @@ impl Filling {
         out + &std::mem::take(&mut self.held)
     }
 
-    fn flush(&mut self) -> String {
+    /// What was held back and became no placeholder.
+    pub fn flush(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
 }
