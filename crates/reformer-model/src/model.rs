@@ -16,7 +16,7 @@
 use std::path::Path;
 
 use reformer_lsh::Rotations;
-use reformer_reversible::Streams;
+use reformer_reversible::{Block as _, Streams};
 use reformer_tensor::{Cpu, Matrix};
 
 use crate::batch::{Batch, LossReport, Pass, check_tokens};
@@ -29,7 +29,7 @@ use crate::non_finite;
 use crate::packed::Packed;
 use crate::parameters::{Group, Parameters};
 use crate::run::Run;
-use crate::sublayer::{ReformerBlock, Shape};
+use crate::sublayer::{Look, ReformerBlock, Shape};
 use crate::training::{self, Added, Handed, Updated, Updates};
 
 /// A configuration with parameters and the rotations that its layers hash with.
@@ -236,6 +236,30 @@ impl Model {
     /// Block `layer`, set up for rows of one shape: attention and feed-forward as a reversible coupling.
     pub fn block<'a>(&'a self, layer: usize, shape: Shape<'a>, pass: &'a Pass) -> Result<ReformerBlock<'a>> {
         layers::single_block(&self.config, &self.parameters, &self.rotations, layer, shape, pass)
+    }
+
+    /// Looks at one head while the model reads `ids`: its buckets, and whom the token `query` attends to. The blocks
+    /// before it compute what they compute for a prompt.
+    ///
+    /// # Panics
+    /// If there is no such layer, head or token.
+    pub fn look(&self, cpu: &Cpu, ids: &[u32], layer: usize, head: usize, query: usize) -> Result<Look> {
+        let pass = Pass::evaluation();
+        let len = self.config.padded_length(ids.len());
+        // Foreign chunks need whole ones; what is filled up is masked, and nobody sees it.
+        let mut padded = ids.to_vec();
+        padded.resize(len, self.config.pad_token_id.unwrap_or(0));
+        let real: Vec<bool> = (0..len).map(|i| i < ids.len()).collect();
+        let mask = (len > ids.len()).then_some(&real[..]);
+        let shape = Shape { rows: 1, len, mask };
+        let x = self.embed(cpu, &padded, 1, len)?;
+        let mut streams = Streams { first: x.clone(), second: x };
+        for before in 0..layer {
+            self.block(before, shape, &pass)?.forward(cpu, &mut streams)?;
+        }
+        let mut look = self.block(layer, shape, &pass)?.f.look(cpu, &streams.second, head, query)?;
+        look.weights.truncate(ids.len());
+        Ok(look)
     }
 
     /// Rounds every matrix that a step multiplies by to `bf16`, and returns them packed.

@@ -11,7 +11,7 @@ pub(crate) mod semantics;
 use reformer_reversible::Coupling;
 pub use reformer_reversible::{Stepwise, Sublayer};
 
-pub use attention::AttentionLayer;
+pub use attention::{AttentionLayer, Look};
 pub(crate) use attention::{TOKENS_PER_PRODUCT, of_a_portion};
 pub use feed_forward::FeedForward;
 pub(crate) use feed_forward::piece as feed_forward_piece;

@@ -10,6 +10,7 @@
 //! Saved for the reverse pass: the buckets, nothing else. Forward and reverse are in [`passes`], steps in [`step`];
 //! here is what they share.
 
+mod look;
 mod passes;
 mod portions;
 mod step;
@@ -27,6 +28,7 @@ use crate::error::Result;
 use crate::packed::BlockWeights;
 use crate::sublayer::semantics;
 
+pub use look::Look;
 pub(crate) use portions::{Portion, TOKENS_PER_PRODUCT, of_a_portion, portions};
 
 const GAMMA: usize = 0;
