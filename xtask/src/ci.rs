@@ -38,13 +38,14 @@ pub(crate) fn run(root: &Path, data: bool) -> Result<()> {
 }
 
 /// Every example that needs no data: its package, its name, its arguments.
-const EXAMPLES: [(&str, &str, &[&str]); 6] = [
+const EXAMPLES: [(&str, &str, &[&str]); 7] = [
     ("reformer", "lsh_attention", &[]),
     ("reformer", "train_tiny", &[]),
     ("reformer", "chat_loop", &[]),
     ("reformer-lsh", "neighbours", &[]),
     ("reformer-attention", "lsh_versus_full", &[]),
     ("reformer-text", "show_demo", &[]),
+    ("reformer-server", "mount", &[]),
 ];
 
 /// The tests that need nothing but the tree, or those that need data.

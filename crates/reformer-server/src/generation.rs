@@ -8,71 +8,45 @@
 
 use std::sync::Arc;
 
-use reformer_generate::engine::{Event, Job, Offer, Sink};
-use reformer_generate::{Completion, Finish, LogProbs, Stats};
+use reformer_generate::GenerateError;
+use reformer_generate::engine::Job;
+use reformer_text::{Call, Lookup};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::error::ApiError;
 use crate::happening::{Ended, Happening};
+use crate::lookups::Looking;
 use crate::models::ServedModel;
+use crate::speaking::{Ending, Piece, Speaker, call_job, submit};
 use crate::state::{Phase, Shared};
-
-/// Why a reply ended, in OpenAI's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// A stop string, or the model's own end.
-    Stop,
-    /// As many tokens, positions or seconds as there were.
-    Length,
-}
-
-impl Reason {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Stop => "stop",
-            Self::Length => "length",
-        }
-    }
-}
-
-/// A token and what the model thought of it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Token {
-    pub(crate) id: u32,
-    pub(crate) log_probs: Option<LogProbs>,
-}
-
-/// How a reply ended.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Ending {
-    pub(crate) reason: Reason,
-    pub(crate) stats: Stats,
-}
-
-/// What comes of a reply.
-#[derive(Debug)]
-pub(crate) enum Piece {
-    /// A token, and text that is certain by now; often none.
-    Text { text: String, token: Option<Token> },
-    /// The reply's end.
-    End(Ending),
-}
+use crate::token::Token;
+use crate::wire::usage::Usage;
 
 /// A reply, whole.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Whole {
     pub(crate) text: String,
     pub(crate) tokens: Vec<Token>,
+    /// What the client is to look up.
+    pub(crate) calls: Vec<Call>,
+    /// What the server has looked up.
+    pub(crate) lookups: Vec<Lookup>,
     pub(crate) ending: Ending,
 }
 
+/// A reply that is wanted.
+pub(crate) enum Wanted {
+    /// The words of a job.
+    Words(Job),
+    /// Words, or calls before them.
+    Looking(Looking),
+}
+
 /// What a request asks of a model.
-#[derive(Debug)]
 pub(crate) struct Order {
     pub(crate) model: Arc<ServedModel>,
-    /// One for each reply.
-    pub(crate) jobs: Vec<Job>,
+    pub(crate) replies: Vec<Wanted>,
     /// Tokens of all prompts.
     pub(crate) prompt_tokens: usize,
     /// The field that the prompt came in.
@@ -84,25 +58,6 @@ pub(crate) struct Order {
     /// When it came, on the server's clock.
     pub(crate) came: f64,
 }
-
-/// The engine's end of a reply's channel.
-struct Channel(mpsc::Sender<Event>);
-
-impl Sink for Channel {
-    fn offer(&mut self, event: Event) -> Offer {
-        match self.0.try_send(event) {
-            Ok(()) => Offer::Taken,
-            Err(mpsc::error::TrySendError::Full(event)) => Offer::Full(event),
-            Err(mpsc::error::TrySendError::Closed(_)) => Offer::Gone,
-        }
-    }
-
-    fn gone(&self) -> bool {
-        self.0.is_closed()
-    }
-}
-
-type Pieces = mpsc::Sender<(usize, Result<Piece, ApiError>)>;
 
 /// Replies in the making.
 pub(crate) struct Generation {
@@ -117,21 +72,24 @@ pub(crate) struct Generation {
 impl Generation {
     /// Hands the jobs in, all of them or none.
     pub(crate) fn start(shared: &Arc<Shared>, order: Order) -> Result<Self, ApiError> {
-        let Order { model, jobs, prompt_tokens, field, chat, id, came } = order;
-        let open = jobs.len();
-        let mut replies = Vec::with_capacity(open);
-        for job in jobs {
-            let (events, receiver) = mpsc::channel(model.engine.options().buffer);
-            let taken = model.engine.try_submit_to(job, Box::new(Channel(events)));
-            taken.map_err(|error| ApiError::of(&error, field))?;
-            replies.push(receiver);
-        }
+        let Order { model, replies, prompt_tokens, field, chat, id, came } = order;
+        let open = replies.len();
+        let begin = |wanted| {
+            let (job, looking) = match wanted {
+                Wanted::Words(job) => (job, None),
+                Wanted::Looking(looking) => (call_job(&looking.words, &model), Some(looking)),
+            };
+            Ok((submit(&model, job)?, looking))
+        };
+        let begun: Result<Vec<_>, GenerateError> = replies.into_iter().map(begin).collect();
+        let begun = begun.map_err(|error| ApiError::of(&error, field))?;
         // A piece waits here, the rest with the engine, which knows when a client reads too slowly.
         let (sender, pieces) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
-        for (index, events) in replies.into_iter().enumerate() {
+        for (index, (events, looking)) in begun.into_iter().enumerate() {
             let lead = if chat { model.lead() } else { None };
-            tasks.spawn(speak(index, events, sender.clone(), lead, field));
+            let (pieces, model) = (sender.clone(), Arc::clone(&model));
+            tasks.spawn(Speaker { index, pieces, model, field, lead }.speak(events, looking));
         }
         shared.begin();
         let account = Account {
@@ -141,6 +99,7 @@ impl Generation {
             came,
             prompt_tokens,
             completion_tokens: 0,
+            reused_tokens: 0,
             ended: Ended::Left,
         };
         Ok(Self { pieces, phase: shared.watch(), account, open, _tasks: tasks })
@@ -159,8 +118,12 @@ impl Generation {
         let (index, piece) = got.unwrap_or_else(|| (0, Err(ApiError::shutting_down())));
         match &piece {
             Ok(Piece::Text { token, .. }) => self.account.completion_tokens += usize::from(token.is_some()),
+            Ok(Piece::LookedUp { tokens, .. } | Piece::Called { tokens, .. }) => {
+                self.account.completion_tokens += tokens;
+            }
             Ok(Piece::End(ending)) => {
                 self.open -= 1;
+                self.account.reused_tokens += ending.stats.reused_tokens;
                 self.account.shared.metrics.took(&self.account.model, &ending.stats);
                 if self.open == 0 {
                     self.account.ended = Ended::Done;
@@ -176,28 +139,28 @@ impl Generation {
 
     /// Every reply, whole, in order.
     pub(crate) async fn all(&mut self) -> Result<Vec<Whole>, ApiError> {
-        let mut replies: Vec<(String, Vec<Token>, Option<Ending>)> = Vec::new();
-        replies.resize_with(self.open, Default::default);
+        let mut replies: Vec<Whole> = Vec::new();
+        replies.resize_with(self.open, Whole::default);
         while let Some(piece) = self.next().await {
-            match piece? {
-                (index, Piece::Text { text, token }) => {
-                    replies[index].0.push_str(&text);
-                    replies[index].1.extend(token);
+            let (index, piece) = piece?;
+            let reply = &mut replies[index];
+            match piece {
+                Piece::Text { text, token } => {
+                    reply.text.push_str(&text);
+                    reply.tokens.extend(token);
                 }
-                (index, Piece::End(ending)) => replies[index].2 = Some(ending),
+                Piece::LookedUp { lookup, .. } => reply.lookups.push(lookup),
+                Piece::Called { call, .. } => reply.calls.push(call),
+                Piece::End(ending) => reply.ending = ending,
             }
         }
-        let whole = |(text, tokens, ending): (_, _, Option<Ending>)| {
-            // Every reply has ended, or there was an error above.
-            let ending = ending.ok_or_else(|| ApiError::server("a reply has no end"))?;
-            Ok(Whole { text, tokens, ending })
-        };
-        replies.into_iter().map(whole).collect()
+        Ok(replies)
     }
 
-    /// Tokens of the prompts, and generated so far.
-    pub(crate) fn tokens(&self) -> (usize, usize) {
-        (self.account.prompt_tokens, self.account.completion_tokens)
+    /// Tokens of the prompts and of the replies so far.
+    pub(crate) fn usage(&self) -> Usage {
+        let Account { prompt_tokens, completion_tokens, reused_tokens, .. } = self.account;
+        Usage::new(prompt_tokens, completion_tokens, reused_tokens)
     }
 }
 
@@ -209,12 +172,13 @@ struct Account {
     came: f64,
     prompt_tokens: usize,
     completion_tokens: usize,
+    reused_tokens: usize,
     ended: Ended,
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        let Self { shared, model, id, came, prompt_tokens, completion_tokens, ended } = self;
+        let Self { shared, model, id, came, prompt_tokens, completion_tokens, ended, .. } = self;
         shared.end();
         shared.metrics.generated(model, *prompt_tokens, *completion_tokens);
         if *ended == Ended::Left {
@@ -229,43 +193,4 @@ impl Drop for Account {
             ended: *ended,
         });
     }
-}
-
-/// A reply of one job: its events as pieces.
-async fn speak(
-    index: usize,
-    mut events: mpsc::Receiver<Event>,
-    pieces: Pieces,
-    mut lead: Option<reformer_generate::Lead>,
-    field: &'static str,
-) {
-    loop {
-        let piece = match events.recv().await {
-            Some(Event::Token { id, text, log_probs }) => {
-                let text = lead.as_mut().map_or(text.as_str(), |lead| lead.trim(&text)).to_owned();
-                Ok(Piece::Text { text, token: id.map(|id| Token { id, log_probs }) })
-            }
-            Some(Event::Done(completion)) => end(&completion).map(Piece::End),
-            Some(Event::Failed(error)) => Err(ApiError::of(&error, field)),
-            // The engine gave the reply up, since nobody read it, or has gone.
-            None => Err(ApiError::shutting_down()),
-        };
-        let last = !matches!(piece, Ok(Piece::Text { .. }));
-        if pieces.send((index, piece)).await.is_err() || last {
-            return;
-        }
-    }
-}
-
-fn end(completion: &Completion) -> Result<Ending, ApiError> {
-    let reason = match completion.finish {
-        Finish::Stop => Reason::Stop,
-        Finish::Deadline if completion.ids.is_empty() => {
-            let message =
-                "the time for a reply was over before it began: the server is busy; ask again later";
-            return Err(ApiError::unavailable("timeout", message));
-        }
-        Finish::Length | Finish::ContextFull | Finish::Cancelled | Finish::Deadline => Reason::Length,
-    };
-    Ok(Ending { reason, stats: completion.stats })
 }

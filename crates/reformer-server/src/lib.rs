@@ -11,6 +11,7 @@
 //! |---|---|
 //! | add a model | [`Server::add`], [`ServedModel`] |
 //! | allow or refuse things | [`ServerOptions`], [`Limits`] |
+//! | let a model look things up | [`Tables`], [`ServedModel::with_tables`] |
 //! | know what happens | [`Happening`], handed to [`ServerOptions::log`] |
 //!
 //! Decoding is the engine's of `reformer-generate`: many at once, each bit-identical to itself alone. Nothing here
@@ -26,17 +27,21 @@ mod fields;
 mod generation;
 mod guard;
 mod happening;
+mod lookups;
 mod metrics;
 mod models;
 mod observe;
 mod options;
 mod routes;
 mod server;
+mod speaking;
 mod state;
 mod streaming;
+mod token;
 mod wire;
 
 pub use happening::{Ended, Happening};
+pub use lookups::Tables;
 pub use models::{Defaults, ServedModel};
 pub use options::{Limits, ServerOptions};
 pub use server::Server;

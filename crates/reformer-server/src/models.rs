@@ -1,11 +1,14 @@
 //! Models that are served: each with an engine of its own, chosen by name.
 
+use std::sync::Arc;
+
 use reformer_generate::engine::Engine;
 use reformer_generate::{Lead, Sampling};
 use reformer_text::{Form, Tokenizer};
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::error::ApiError;
+use crate::lookups::{Remembered, Tables};
 
 /// What a model's replies are like where a request does not say.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,6 +28,9 @@ pub struct ServedModel {
     pub(crate) engine: Engine,
     pub(crate) defaults: Defaults,
     pub(crate) created: u64,
+    /// What its calls are answered from.
+    pub(crate) tables: Option<Arc<dyn Tables>>,
+    pub(crate) remembered: Remembered,
     /// Requests for vectors at once, in work or waiting.
     pub(crate) places: Semaphore,
     /// The one of them in work.
@@ -35,7 +41,15 @@ impl ServedModel {
     /// A model that requests call `name`, made at `created`, in seconds since 1970.
     pub fn new(name: impl Into<String>, engine: Engine, defaults: Defaults, created: u64) -> Self {
         let places = Semaphore::new(engine.options().queue + 1);
-        Self { name: name.into(), engine, defaults, created, places, turn: Mutex::new(()) }
+        let (name, tables, remembered) = (name.into(), None, Remembered::default());
+        Self { name, engine, defaults, created, tables, remembered, places, turn: Mutex::new(()) }
+    }
+
+    /// Lets the server run the model's calls.
+    #[must_use]
+    pub fn with_tables(mut self, tables: Arc<dyn Tables>) -> Self {
+        self.tables = Some(tables);
+        self
     }
 
     pub(crate) fn tokenizer(&self) -> &Tokenizer {

@@ -62,6 +62,8 @@ pub struct ServerOptions {
     pub cors_origins: Vec<String>,
     /// Whether `/` is a page to talk on.
     pub page: bool,
+    /// Whether `/inspect` lets clients look inside.
+    pub inspect: bool,
     /// Bounds.
     pub limits: Limits,
     /// Seconds, from wherever the caller counts: the engines' clock.
@@ -85,6 +87,7 @@ impl ServerOptions {
             keys: Vec::new(),
             cors_origins: Vec::new(),
             page: true,
+            inspect: false,
             limits: Limits::default(),
             clock,
             epoch: Arc::new(epoch),
@@ -101,6 +104,7 @@ impl fmt::Debug for ServerOptions {
             .field("keys", &self.keys.len())
             .field("cors_origins", &self.cors_origins)
             .field("page", &self.page)
+            .field("inspect", &self.inspect)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }

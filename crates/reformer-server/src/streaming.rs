@@ -16,8 +16,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
 use serde::Serialize;
 
-use crate::generation::{Ending, Generation, Piece, Token};
+use crate::generation::Generation;
 use crate::options::Limits;
+use crate::speaking::{Ending, Piece};
+use crate::wire::usage::Usage;
 
 /// How a route writes a stream.
 pub(crate) trait Chunks: Send + 'static {
@@ -28,13 +30,13 @@ pub(crate) trait Chunks: Send + 'static {
     fn opening(&self, index: usize) -> Option<Self::Chunk>;
 
     /// A piece; `None` if there is nothing to tell yet.
-    fn piece(&mut self, index: usize, text: String, token: Option<Token>) -> Option<Self::Chunk>;
+    fn piece(&mut self, index: usize, piece: Piece) -> Option<Self::Chunk>;
 
     /// The end of a reply.
     fn ending(&mut self, index: usize, ending: &Ending) -> Self::Chunk;
 
     /// Tokens of the prompt and of the replies, if they are wanted.
-    fn usage(&self, prompt: usize, completion: usize) -> Option<Self::Chunk>;
+    fn usage(&self, usage: Usage) -> Option<Self::Chunk>;
 }
 
 struct Streaming<C> {
@@ -59,20 +61,20 @@ impl<C: Chunks> Streaming<C> {
                 return None;
             }
             match self.generation.next().await {
-                Some(Ok((index, Piece::Text { text, token }))) => {
-                    let chunk = self.chunks.piece(index, text, token);
-                    self.waiting.extend(chunk.as_ref().map(event));
-                }
                 Some(Ok((index, Piece::End(ending)))) => {
                     self.waiting.push_back(event(&self.chunks.ending(index, &ending)));
+                }
+                Some(Ok((index, piece))) => {
+                    let chunk = self.chunks.piece(index, piece);
+                    self.waiting.extend(chunk.as_ref().map(event));
                 }
                 Some(Err(error)) => {
                     self.waiting.push_back(event(&error.body()));
                     self.over = true;
                 }
                 None => {
-                    let (prompt, completion) = self.generation.tokens();
-                    self.waiting.extend(self.chunks.usage(prompt, completion).as_ref().map(event));
+                    let usage = self.chunks.usage(self.generation.usage());
+                    self.waiting.extend(usage.as_ref().map(event));
                     self.waiting.push_back(Event::default().data("[DONE]"));
                     self.over = true;
                 }

@@ -33,7 +33,10 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
         ],
     ),
     ("reformer-generate", &["reformer-tensor", "reformer-model", "reformer-text"]),
-    ("reformer-server", &["reformer-tensor", "reformer-model", "reformer-text", "reformer-generate"]),
+    (
+        "reformer-server",
+        &["reformer-tensor", "reformer-lsh", "reformer-model", "reformer-text", "reformer-generate"],
+    ),
     (
         "reformer",
         &[

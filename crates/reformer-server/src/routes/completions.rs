@@ -13,9 +13,10 @@ use crate::body::{json, read_json};
 use crate::encoding::encode;
 use crate::error::{ApiError, ErrorBody};
 use crate::fields::{Count, Fields};
-use crate::generation::{Ending, Generation, Order, Token, Whole};
+use crate::generation::{Generation, Order, Wanted, Whole};
 use crate::models::ServedModel;
 use crate::observe::Arrival;
+use crate::speaking::{Ending, Piece};
 use crate::state::Shared;
 use crate::streaming::{Chunks, stream};
 use crate::wire::completion::{Completion, CompletionChoice, CompletionFields};
@@ -82,19 +83,21 @@ pub(crate) async fn completions(
     let prompt_tokens = prompts.iter().map(|(_, ids)| ids.len()).sum();
     let deadline = Some(arrival.came + limits.reply_time.as_secs_f64());
     let stop_tokens = &model.defaults.stop_tokens;
-    let jobs: Vec<Job> = prompts
+    let reuse = drawing.reuse(&model.defaults, &sampling);
+    let replies: Vec<Wanted> = prompts
         .iter()
         .flat_map(|(_, ids)| {
             let job = Job {
                 stop_tokens: stop_tokens.clone(),
                 log_probs,
                 deadline,
+                reuse,
                 ..Job::new(ids.clone(), sampling.clone())
             };
-            (0..n as u64).map(move |i| Job { first_draw: i * REPLY_DRAWS, ..job.clone() })
+            (0..n as u64).map(move |i| Wanted::Words(Job { first_draw: i * REPLY_DRAWS, ..job.clone() }))
         })
         .collect();
-    let replies = jobs.len();
+    let count = replies.len();
     let echoed = echo.then(|| prompts.into_iter().map(|(text, _)| text).collect());
     let head = Head {
         id: format!("cmpl-{}", arrival.id),
@@ -104,15 +107,14 @@ pub(crate) async fn completions(
         n,
     };
     let Arrival { id, came } = arrival;
-    let order = Order { model, jobs, prompt_tokens, field: "prompt", chat: false, id, came };
+    let order = Order { model, replies, prompt_tokens, field: "prompt", chat: false, id, came };
     let mut generation = Generation::start(&shared, order)?;
     let mut response = if let Some(usage) = streaming {
-        let chunks = CompletionStream { head, usage, offsets: vec![0; replies] };
-        stream(generation, replies, chunks, &limits)
+        let chunks = CompletionStream { head, usage, offsets: vec![0; count] };
+        stream(generation, count, chunks, &limits)
     } else {
         let replies = generation.all().await?;
-        let (prompt, completion) = generation.tokens();
-        json(StatusCode::OK, &head.whole(replies, Usage::new(prompt, completion)))
+        json(StatusCode::OK, &head.whole(replies, generation.usage()))
     };
     tell_unknown(&shared, "/v1/completions", &unknown, &mut response);
     Ok(response)
@@ -179,7 +181,9 @@ impl Chunks for CompletionStream {
         (!choice.text.is_empty()).then(|| self.chunk(choice))
     }
 
-    fn piece(&mut self, index: usize, text: String, token: Option<Token>) -> Option<Completion> {
+    fn piece(&mut self, index: usize, piece: Piece) -> Option<Completion> {
+        // Texts look nothing up.
+        let Piece::Text { text, token } = piece else { return None };
         let (tokenizer, offset) = (self.head.model.tokenizer(), &mut self.offsets[index]);
         let logprobs = CompletionLogProbs::of(tokenizer, token.as_slice(), offset);
         let news = !text.is_empty() || logprobs.is_some();
@@ -191,8 +195,7 @@ impl Chunks for CompletionStream {
         self.chunk(CompletionChoice { text: String::new(), index, logprobs: None, finish_reason })
     }
 
-    fn usage(&self, prompt: usize, completion: usize) -> Option<Completion> {
-        let usage = Usage::new(prompt, completion);
+    fn usage(&self, usage: Usage) -> Option<Completion> {
         self.usage.then(|| self.head.answer(Vec::new(), Some(Tally::Told(usage))))
     }
 }

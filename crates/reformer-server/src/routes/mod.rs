@@ -4,6 +4,7 @@ pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod embeddings;
 pub(crate) mod health;
+pub(crate) mod inspect;
 pub(crate) mod metrics;
 pub(crate) mod models;
 pub(crate) mod openapi;
@@ -35,8 +36,10 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/v1/completions", post(completions::completions))
         .route("/v1/embeddings", post(embeddings::embeddings))
         .route("/tokenize", post(tokens::tokenize))
-        .route("/detokenize", post(tokens::detokenize))
-        .route_layer(from_fn_with_state(state(), guard::require_ready));
+        .route("/detokenize", post(tokens::detokenize));
+    let models =
+        if shared.options.inspect { models.route("/inspect", post(inspect::inspect)) } else { models };
+    let models = models.route_layer(from_fn_with_state(state(), guard::require_ready));
     let guarded = models
         .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(openapi::openapi))

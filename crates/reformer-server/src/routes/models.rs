@@ -49,9 +49,11 @@ pub(crate) struct Meta {
     n_layers: usize,
     /// Whether it takes `/v1/chat/completions`.
     chat: bool,
+    /// Whether `/inspect` looks inside.
+    inspect: bool,
 }
 
-fn info(model: &ServedModel) -> ModelInfo {
+fn info(model: &ServedModel, shared: &Shared) -> ModelInfo {
     let config = model.engine.model().config();
     let meta = Meta {
         n_ctx: model.positions(),
@@ -59,6 +61,7 @@ fn info(model: &ServedModel) -> ModelInfo {
         n_params: parameter_count(config),
         n_layers: config.layers(),
         chat: model.tokenizer().can_chat(),
+        inspect: shared.options.inspect,
     };
     ModelInfo { id: model.name.clone(), object: "model", created: model.created, owned_by: "reformer", meta }
 }
@@ -70,7 +73,7 @@ fn info(model: &ServedModel) -> ModelInfo {
     (status = 503, description = "Loading, or shutting down", body = ErrorBody),
 ))]
 pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Response {
-    let data = shared.models().iter().map(|model| info(model)).collect();
+    let data = shared.models().iter().map(|model| info(model, &shared)).collect();
     json(StatusCode::OK, &ModelList { object: "list", data })
 }
 
@@ -88,5 +91,5 @@ pub(crate) async fn one(
     path: Result<Path<String>, axum::extract::rejection::PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path(id) = path.map_err(|error| ApiError::invalid(error.body_text()))?;
-    Ok(json(StatusCode::OK, &info(&*shared.model(Some(&id))?)))
+    Ok(json(StatusCode::OK, &info(&*shared.model(Some(&id))?, &shared)))
 }

@@ -7,11 +7,12 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
-use super::{chat, completions, embeddings, health, metrics, models, tokens};
+use super::{chat, completions, embeddings, health, inspect, metrics, models, tokens};
 use crate::body::json;
 use crate::wire::chat::ChatFields;
 use crate::wire::completion::CompletionFields;
 use crate::wire::sampling::SamplingFields;
+use crate::wire::tools::ToolFields;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -25,10 +26,11 @@ use crate::wire::sampling::SamplingFields;
         models::one,
         tokens::tokenize,
         tokens::detokenize,
+        inspect::inspect,
         health::health,
         metrics::metrics
     ),
-    components(schemas(ChatFields, CompletionFields, SamplingFields)),
+    components(schemas(ChatFields, CompletionFields, SamplingFields, ToolFields)),
     security(("key" = [])),
     modifiers(&Completed)
 )]
@@ -40,9 +42,11 @@ struct Completed;
 impl Modify for Completed {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let components = document.components.get_or_insert_with(Default::default);
-        for (request, own) in [("ChatRequest", "ChatFields"), ("CompletionRequest", "CompletionFields")] {
-            let parts = [own, "SamplingFields"].map(Ref::from_schema_name);
-            let all = parts.into_iter().fold(AllOfBuilder::new(), AllOfBuilder::item);
+        for (request, own) in
+            [("ChatRequest", &["ChatFields", "ToolFields"][..]), ("CompletionRequest", &["CompletionFields"])]
+        {
+            let parts = own.iter().chain(&["SamplingFields"]).map(|name| Ref::from_schema_name(*name));
+            let all = parts.fold(AllOfBuilder::new(), AllOfBuilder::item);
             components.schemas.insert(request.to_owned(), RefOr::T(Schema::AllOf(all.build())));
         }
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();

@@ -27,27 +27,24 @@ pub(crate) struct Tokenize {
 
 /// Its tokens.
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-pub(crate) enum Tokens {
-    /// Their ids.
-    Ids {
-        /// In order.
-        tokens: Vec<u32>,
-    },
-    /// Ids and texts.
-    Pieces {
-        /// In order.
-        tokens: Vec<PieceOfText>,
-    },
+pub(crate) struct Tokens {
+    /// In order.
+    tokens: Vec<ShownToken>,
 }
 
 /// A token.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PieceOfText {
+#[serde(untagged)]
+pub(crate) enum ShownToken {
     /// Its id.
-    id: u32,
-    /// Its text; of a piece of a character, the bytes' names.
-    piece: String,
+    Id(u32),
+    /// Its id and its text.
+    WithPiece {
+        /// Its id.
+        id: u32,
+        /// Its text; of a piece of a character, the bytes' names.
+        piece: String,
+    },
 }
 
 /// Tokens to be decoded.
@@ -88,12 +85,12 @@ pub(crate) async fn tokenize(
     let model = shared.model(model.as_deref())?;
     model.require_text()?;
     let told = tokio::task::spawn_blocking(move || {
-        let tokens = model.tokenizer().encode(&content)?;
-        if with_pieces != Some(true) {
-            return Ok(Tokens::Ids { tokens });
-        }
-        let piece = |id| PieceOfText { id, piece: model.tokenizer().token_name(id) };
-        Ok(Tokens::Pieces { tokens: tokens.into_iter().map(piece).collect() })
+        let tokenizer = model.tokenizer();
+        let show = |id| match with_pieces {
+            Some(true) => ShownToken::WithPiece { id, piece: tokenizer.token_name(id) },
+            _ => ShownToken::Id(id),
+        };
+        Ok(Tokens { tokens: tokenizer.encode(&content)?.into_iter().map(show).collect() })
     });
     let told: Result<Tokens, reformer_text::TextError> =
         told.await.map_err(|_| ApiError::server("encoding failed"))?;

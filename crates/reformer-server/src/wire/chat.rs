@@ -1,10 +1,11 @@
 //! `/v1/chat/completions`: what is asked, the answer, and the chunks of a stream.
 
-use reformer_text::ChatMessage;
+use reformer_text::{ChatMessage, Lookup};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::log_probs::ChatLogProbs;
+use super::tools::ToolCall;
 use super::usage::{Tally, Usage};
 use crate::fields::Count;
 
@@ -45,7 +46,7 @@ pub(crate) struct ChatChoice {
     pub(crate) index: usize,
     pub(crate) message: Message,
     pub(crate) logprobs: Option<ChatLogProbs>,
-    /// `stop` or `length`.
+    /// `stop`, `length` or `tool_calls`.
     pub(crate) finish_reason: &'static str,
 }
 
@@ -54,9 +55,17 @@ pub(crate) struct ChatChoice {
 pub(crate) struct Message {
     /// `assistant`.
     pub(crate) role: &'static str,
+    /// Null if it calls.
     pub(crate) content: Option<String>,
     /// Always null: nothing is refused.
     pub(crate) refusal: Option<String>,
+    /// What the client is to run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tool_calls: Vec<ToolCall>,
+    /// What the server has looked up for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub(crate) lookups: Vec<Lookup>,
 }
 
 /// A chunk of a stream.
@@ -92,4 +101,10 @@ pub(crate) struct Delta {
     pub(crate) role: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) content: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tool_calls: Vec<ToolCall>,
+    /// What the server has looked up.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub(crate) lookups: Vec<Lookup>,
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::generation::Token;
+use crate::token::Token;
 
 /// Of a chat's reply, or of a piece of it.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]

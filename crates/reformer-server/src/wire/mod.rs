@@ -6,5 +6,6 @@ pub(crate) mod embedding;
 pub(crate) mod log_probs;
 pub(crate) mod sampling;
 pub(crate) mod schemas;
+pub(crate) mod tools;
 pub(crate) mod unsupported;
 pub(crate) mod usage;

@@ -56,6 +56,9 @@ pub(crate) struct SamplingFields {
     /// The same seed and the same request give the same text, whoever else is served. Without one each answer differs.
     #[schema(value_type = Option<i64>)]
     pub(crate) seed: Option<Seed>,
+    /// Whether the prompt may go on from what was read for an earlier request. By default it may where nobody can tell,
+    /// without a seed and with a temperature: reading afresh rounds a little differently.
+    pub(crate) cache_prompt: Option<bool>,
     /// Strings that end the text and are not part of it, beside the model's own.
     #[schema(schema_with = super::schemas::strings)]
     pub(crate) stop: Option<Strings>,
@@ -107,6 +110,12 @@ impl SamplingFields {
         let seed = self.seed.map(|Seed(seed)| seed).or(defaults.seed);
         sampling.seed = seed.unwrap_or_else(random);
         Ok(sampling)
+    }
+
+    /// Whether earlier readings may be used for this request, whose settings are `sampling`.
+    pub(crate) fn reuse(&self, defaults: &Defaults, sampling: &Sampling) -> bool {
+        let free = self.seed.is_none() && defaults.seed.is_none() && sampling.temperature > 0.0;
+        self.cache_prompt.unwrap_or(free)
     }
 
     /// How many replies, of `prompts` prompts.

@@ -5,7 +5,6 @@ use utoipa::ToSchema;
 
 /// Tokens of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[expect(clippy::struct_field_names, reason = "the names are OpenAI's")]
 pub(crate) struct Usage {
     /// Of the prompts.
     pub(crate) prompt_tokens: usize,
@@ -13,11 +12,24 @@ pub(crate) struct Usage {
     pub(crate) completion_tokens: usize,
     /// Both.
     pub(crate) total_tokens: usize,
+    pub(crate) prompt_tokens_details: PromptDetails,
+}
+
+/// What became of the prompts' tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct PromptDetails {
+    /// Read for an earlier request, and not again.
+    pub(crate) cached_tokens: usize,
 }
 
 impl Usage {
-    pub(crate) fn new(prompt_tokens: usize, completion_tokens: usize) -> Self {
-        Self { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
+    pub(crate) fn new(prompt_tokens: usize, completion_tokens: usize, cached_tokens: usize) -> Self {
+        Self {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens: prompt_tokens + completion_tokens,
+            prompt_tokens_details: PromptDetails { cached_tokens },
+        }
     }
 }
 

@@ -157,3 +157,22 @@ fn unknown_fields_are_listed_in_a_header_and_told_once() {
     });
     assert_eq!(told.count(), 1);
 }
+
+#[test]
+fn the_next_turn_reads_only_what_is_new_and_a_seed_reads_all_of_it() {
+    let service = Service::new();
+    let first = json!([{"role": "user", "content": "a conversation that goes on"}]);
+    let reply = service.chat(&hello(&json!({"messages": first, "seed": null, "max_tokens": 4}))).json();
+    let prompt = reply["usage"]["prompt_tokens"].as_u64().unwrap();
+    let next = json!([first[0], reply["choices"][0]["message"], {"role": "user", "content": "and on"}]);
+    let cached = |seed: Value, cache: Value| {
+        let more = json!({"messages": next, "seed": seed, "cache_prompt": cache, "max_tokens": 4});
+        service.chat(&hello(&more)).json()["usage"]["prompt_tokens_details"]["cached_tokens"]
+            .as_u64()
+            .unwrap()
+    };
+    assert_eq!(cached(json!(1), Value::Null), 0);
+    assert_eq!(cached(Value::Null, json!(false)), 0);
+    assert!(cached(Value::Null, Value::Null) >= prompt);
+    assert!(cached(json!(1), json!(true)) >= prompt);
+}

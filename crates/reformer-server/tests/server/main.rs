@@ -2,10 +2,13 @@
 
 mod chat;
 mod client;
+mod clients;
 mod completions;
+mod inspect;
 mod limits;
 mod models;
 mod refusals;
 mod service;
 mod shutdown;
 mod streams;
+mod tools;

@@ -55,6 +55,7 @@ fn texts_become_tokens_and_tokens_texts() {
     assert_eq!(tokens["tokens"][0], json!({"id": 0xc3 + 2, "piece": "<0xc3>"}));
     let ids: Vec<_> = tokens["tokens"].as_array().unwrap().iter().map(|token| token["id"].clone()).collect();
     assert_eq!(service.post("/detokenize", &json!({"tokens": ids})).json(), json!({"content": "é!"}));
+    assert_eq!(service.post("/tokenize", &json!({"content": ""})).json(), json!({"tokens": []}));
     let error = service.post("/detokenize", &json!({"tokens": [261]})).error(400);
     assert!(error["message"].as_str().unwrap().contains("0 to 260"));
 }

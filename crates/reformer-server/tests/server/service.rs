@@ -10,7 +10,7 @@ use reformer_generate::Sampling;
 use reformer_generate::engine::{Engine, EngineOptions};
 use reformer_model::config::{Fields, Kind};
 use reformer_model::{Config, Model};
-use reformer_server::{Defaults, Happening, ServedModel, Server, ServerOptions};
+use reformer_server::{Defaults, Happening, ServedModel, Server, ServerOptions, Tables};
 use reformer_tensor::Cpu;
 use reformer_text::Tokenizer;
 use tokio::sync::oneshot;
@@ -32,6 +32,8 @@ pub(crate) struct Setting {
     pub(crate) options: ServerOptions,
     pub(crate) engine: EngineOptions,
     pub(crate) models: Vec<(&'static str, Tokenizer)>,
+    /// What their calls are answered from.
+    pub(crate) tables: Option<Arc<dyn Tables>>,
     /// Whether the models are there from the beginning.
     pub(crate) ready: bool,
 }
@@ -46,7 +48,8 @@ impl Default for Setting {
             move || drawn.fetch_add(1, Ordering::Relaxed),
         );
         let models = vec![("tiny", Tokenizer::bytes())];
-        Self { options, engine: EngineOptions::default(), models, ready: true }
+        let engine = EngineOptions { prefixes: 1 << 20, ..EngineOptions::default() };
+        Self { options, engine, models, tables: None, ready: true }
     }
 }
 
@@ -86,7 +89,11 @@ impl Service {
         setting.options.log = Arc::new(move |happening| noted.lock().unwrap().push(happening.clone()));
         let server = Server::new(setting.options.clone());
         for (name, tokenizer) in setting.models {
-            server.add(model(name, tokenizer, setting.engine, &setting.options));
+            let model = model(name, tokenizer, setting.engine, &setting.options);
+            server.add(match &setting.tables {
+                Some(tables) => model.with_tables(Arc::clone(tables)),
+                None => model,
+            });
         }
         if setting.ready {
             server.ready();
