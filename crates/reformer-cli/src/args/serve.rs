@@ -38,6 +38,15 @@ pub(crate) struct ServeArgs {
     /// Let pages of this origin call, such as https://chat.example; may be repeated, `*` is every page
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) cors_origin: Vec<String>,
+    /// Let models look things up in this SQLite file (see `reformer data tables`)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tables: Option<PathBuf>,
+    /// Keep bookings in this file, which is made if it is not there [default: forget them at the end]
+    #[arg(long, value_name = "FILE", requires = "tables")]
+    pub(crate) bookings: Option<PathBuf>,
+    /// Let clients look inside: the page's view of buckets and of who attends to whom
+    #[arg(long)]
+    pub(crate) inspect: bool,
     /// Serve no page at /
     #[arg(long)]
     pub(crate) no_ui: bool,
@@ -62,6 +71,9 @@ pub(crate) struct BoundArgs {
     /// Replies of one model that wait beyond them; more are refused with 429
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) queue: u16,
+    /// The most MiB of conversations that are remembered, so that a next turn reads only what is new; 0 reads all of it
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub(crate) prefix_cache: u32,
     /// The most tokens that a request may ask for [default: as many as the model has positions]
     #[arg(long, value_name = "N")]
     pub(crate) limit_tokens: Option<usize>,

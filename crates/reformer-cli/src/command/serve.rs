@@ -4,6 +4,7 @@
 
 mod keys;
 mod log;
+mod tables;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -21,6 +22,7 @@ use reformer_server::{Defaults, Limits, ServedModel, Server, ServerOptions};
 use tokio::net::TcpListener;
 
 use self::log::Log;
+use self::tables::Town;
 use crate::args::Global;
 use crate::args::decoding::ContextChoice;
 use crate::args::serve::ServeArgs;
@@ -163,6 +165,7 @@ fn options(args: &ServeArgs, terminal: Terminal) -> anyhow::Result<ServerOptions
         keys,
         cors_origins: args.cors_origin.clone(),
         page: !args.no_ui,
+        inspect: args.inspect,
         limits,
         log: Arc::new(move |happening| log.write(happening)),
         ..ServerOptions::new(Arc::new(machine::clock()), epoch, random)
@@ -183,7 +186,10 @@ fn load(
     clock: &Clock,
     server: &Server,
 ) -> anyhow::Result<()> {
-    for Planned { dir, folder, name, mut settings } in planned {
+    let town =
+        args.tables.as_deref().map(|tables| Town::open(tables, args.bookings.as_deref())).transpose()?;
+    let mut asked = false;
+    for Planned { dir, folder, name, settings } in planned {
         let mut opened = open_model::open_to_write(dir, global, terminal)?;
         if opened.tokenizer.raster().is_some() {
             bail!(
@@ -191,12 +197,12 @@ fn load(
                 dir.display()
             );
         }
-        let calls = opened.tokenizer.call_tokens();
-        if !calls.is_empty() {
+        let looks_up = opened.tokenizer.has_lookups();
+        if looks_up && town.is_none() {
             terminal.warn(format_args!(
-                "{name} looks things up in tables, and is given none here: it speaks of nothing in particular"
+                "{name} looks things up: without --tables FILE its clients must bring tools, or it speaks of nothing in \
+                 particular"
             ));
-            settings.logit_bias.extend(calls.into_iter().map(|token| (token, FORBIDDEN)));
         }
         let packed =
             decoding::pack(&mut opened.model, args.decoding.weights, args.decoding.attention).map(Arc::new);
@@ -205,19 +211,29 @@ fn load(
             sequences: args.bounds.parallel.into(),
             queue: args.bounds.queue.into(),
             decoding: decoding::options(args.decoding),
+            prefixes: args.bounds.prefix_cache as usize * (1 << 20),
             ..EngineOptions::default()
         };
         let created = created(&opened.folder);
         let (model, tokenizer) = (Arc::new(opened.model), Arc::new(opened.tokenizer));
         let engine = Engine::start(options, opened.cpu, model, packed, tokenizer, Arc::clone(clock))?;
         let defaults = Defaults { sampling: settings, stop_tokens, seed: global.seed };
-        server.add(ServedModel::new(name, engine, defaults, created));
+        let served = ServedModel::new(name, engine, defaults, created);
+        server.add(match town.clone().filter(|_| looks_up) {
+            Some(town) => served.with_tables(Arc::new(town)),
+            None => served,
+        });
+        asked |= looks_up;
+    }
+    if let (Some(tables), false) = (&args.tables, asked) {
+        return Err(usage(anyhow::anyhow!(
+            "no model here has learned to look things up in {}; leave --tables out, or train on dialogues with lookups \
+             (`reformer data ground` makes some)",
+            tables.display()
+        )));
     }
     Ok(())
 }
-
-/// A bias that forbids a token.
-const FORBIDDEN: f32 = -1e9;
 
 /// When the weights were written, in seconds since 1970; 0 where the system does not tell.
 fn created(folder: &Path) -> u64 {

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 use crate::fixture::{assert_fails, folder, run, tiny};
+use crate::tables::{grounded, text, trained};
 
 /// A server that is killed if its test fails.
 struct Serving {
@@ -17,10 +18,10 @@ struct Serving {
 
 impl Serving {
     /// Starts it on a free port and waits until it is ready.
-    fn start(args: &[&str], key: Option<&str>) -> Self {
+    fn start(model: &str, args: &[&str], key: Option<&str>) -> Self {
         let program = assert_cmd::cargo::cargo_bin("reformer");
         let mut command = Command::new(program);
-        command.args(["--threads", "1", "serve", &tiny(), "--port", "0"]).args(args).stderr(Stdio::piped());
+        command.args(["--threads", "1", "serve", model, "--port", "0"]).args(args).stderr(Stdio::piped());
         command.env_remove("REFORMER_API_KEY").envs(key.map(|key| ("REFORMER_API_KEY", key)));
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -74,7 +75,7 @@ impl Drop for Serving {
 
 #[test]
 fn a_run_is_served_under_its_name_logged_and_ended_by_a_signal() {
-    let serving = Serving::start(&["--max-tokens", "4"], None);
+    let serving = Serving::start(&tiny(), &["--max-tokens", "4"], None);
     let body =
         r#"{"model": "run", "messages": [{"role": "user", "content": "a hotel"}], "seed": 1, "tempo": 3}"#;
     let answer = serving.post("/v1/chat/completions", body);
@@ -100,7 +101,8 @@ fn a_run_is_served_under_its_name_logged_and_ended_by_a_signal() {
 
 #[test]
 fn a_key_of_the_variable_is_asked_for_and_never_logged() {
-    let serving = Serving::start(&["--log", "json", "--name", "a/b", "--no-ui"], Some("sk-quite-secret"));
+    let serving =
+        Serving::start(&tiny(), &["--log", "json", "--name", "a/b", "--no-ui"], Some("sk-quite-secret"));
     let models = |key: &str| {
         serving.ask(&format!(
             "GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n"
@@ -115,6 +117,32 @@ fn a_key_of_the_variable_is_asked_for_and_never_logged() {
     assert_eq!(code, Some(0));
     assert!(last.contains("\"event\":\"answered\"") && last.contains("\"status\":401"), "{last}");
     assert!(!last.contains("secre"), "{last}");
+}
+
+#[test]
+fn a_served_model_asks_the_tables_and_books_in_the_next_turn_of_a_client_that_sends_words_only() {
+    let folder = folder();
+    let (tables, ..) = grounded(folder.path());
+    let model = trained(folder.path());
+    let bookings = folder.path().join("bookings.sqlite");
+    let serving =
+        Serving::start(text(&model), &["--tables", text(&tables), "--bookings", text(&bookings)], None);
+    let ask = |messages: &serde_json::Value| -> serde_json::Value {
+        let body = serde_json::json!({"messages": messages, "temperature": 0, "max_tokens": 40}).to_string();
+        let answer = serving.post("/v1/chat/completions", &body);
+        serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap()
+    };
+    let mut messages = serde_json::json!([{"role": "user", "content": "a hotel in the south ?"}]);
+    let first = ask(&messages)["choices"][0]["message"].clone();
+    let said = first["content"].as_str().unwrap();
+    assert!(said.contains("there is the Moon in the south"), "{first}");
+    let more = [("assistant", said), ("user", "book it for monday .")];
+    let list = messages.as_array_mut().unwrap();
+    list.extend(more.map(|(role, content)| serde_json::json!({"role": role, "content": content})));
+    let second = ask(&messages)["choices"][0]["message"].clone();
+    assert!(second["content"].as_str().unwrap().starts_with("booked"), "{second}");
+    assert!(second["lookups"].to_string().contains("Moon"), "{second}");
+    assert_eq!(serving.end().0, Some(0));
 }
 
 #[test]
