@@ -38,11 +38,13 @@ pub(crate) struct ServeArgs {
     /// Let pages of this origin call, such as https://chat.example; may be repeated, `*` is every page
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) cors_origin: Vec<String>,
-    /// Let models look things up in this SQLite file (see `reformer data tables`)
+    /// Let models look things up in this SQLite file (see `reformer data tables`) [default: tables.sqlite in the run's
+    /// directory, if it is there]
     #[arg(long, value_name = "FILE")]
     pub(crate) tables: Option<PathBuf>,
-    /// Keep bookings in this file, which is made if it is not there [default: forget them at the end]
-    #[arg(long, value_name = "FILE", requires = "tables")]
+    /// Keep bookings in this file, which is made if it is not there [default: bookings.sqlite beside the run's tables;
+    /// with --tables, forget them at the end]
+    #[arg(long, value_name = "FILE")]
     pub(crate) bookings: Option<PathBuf>,
     /// Let clients look inside: the page's view of buckets and of who attends to whom
     #[arg(long)]

@@ -29,7 +29,7 @@ use crate::args::serve::ServeArgs;
 use crate::exit::usage;
 use crate::interrupt::Interrupt;
 use crate::terminal::{BOLD, PLAIN, Terminal};
-use crate::{decoding, machine, open_model, sampling};
+use crate::{decoding, demo_tables, machine, open_model, sampling};
 
 /// How often the program looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(50);
@@ -186,8 +186,10 @@ fn load(
     clock: &Clock,
     server: &Server,
 ) -> anyhow::Result<()> {
-    let town =
-        args.tables.as_deref().map(|tables| Town::open(tables, args.bookings.as_deref())).transpose()?;
+    let given = match &args.tables {
+        Some(tables) => Some(Town::open(tables, args.bookings.as_deref(), false, terminal)?),
+        None => None,
+    };
     let mut asked = false;
     for Planned { dir, folder, name, settings } in planned {
         let mut opened = open_model::open_to_write(dir, global, terminal)?;
@@ -198,6 +200,7 @@ fn load(
             );
         }
         let looks_up = opened.tokenizer.has_lookups();
+        let town = if looks_up { town(args, given.as_ref(), dir, &folder, terminal)? } else { None };
         if looks_up && town.is_none() {
             terminal.warn(format_args!(
                 "{name} looks things up: without --tables FILE its clients must bring tools, or it speaks of nothing in \
@@ -219,20 +222,41 @@ fn load(
         let engine = Engine::start(options, opened.cpu, model, packed, tokenizer, Arc::clone(clock))?;
         let defaults = Defaults { sampling: settings, stop_tokens, seed: global.seed };
         let served = ServedModel::new(name, engine, defaults, created);
-        server.add(match town.clone().filter(|_| looks_up) {
+        asked |= town.is_some();
+        server.add(match town {
             Some(town) => served.with_tables(Arc::new(town)),
             None => served,
         });
-        asked |= looks_up;
     }
-    if let (Some(tables), false) = (&args.tables, asked) {
-        return Err(usage(anyhow::anyhow!(
+    match (&args.tables, &args.bookings) {
+        (Some(tables), _) if !asked => Err(usage(anyhow::anyhow!(
             "no model here has learned to look things up in {}; leave --tables out, or train on dialogues with lookups \
              (`reformer data ground` makes some)",
             tables.display()
-        )));
+        ))),
+        (None, Some(_)) if !asked => {
+            Err(usage(anyhow::anyhow!("--bookings needs tables to book in: give --tables FILE too")))
+        }
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// What a model looks things up in: the tables that were given, else those of its run, as in a chat.
+fn town(
+    args: &ServeArgs,
+    given: Option<&Town>,
+    dir: &Path,
+    folder: &Path,
+    terminal: Terminal,
+) -> anyhow::Result<Option<Town>> {
+    match (given, demo_tables::of_run(dir, folder)) {
+        (Some(town), _) => Ok(Some(town.clone())),
+        (None, Some((tables, beside))) => {
+            let bookings = args.bookings.as_deref().unwrap_or(&beside);
+            Town::open(&tables, Some(bookings), args.bookings.is_none(), terminal).map(Some)
+        }
+        (None, None) => Ok(None),
+    }
 }
 
 /// When the weights were written, in seconds since 1970; 0 where the system does not tell.

@@ -143,6 +143,15 @@ fn a_served_model_asks_the_tables_and_books_in_the_next_turn_of_a_client_that_se
     assert!(second["content"].as_str().unwrap().starts_with("booked"), "{second}");
     assert!(second["lookups"].to_string().contains("Moon"), "{second}");
     assert_eq!(serving.end().0, Some(0));
+
+    // Tables that lie in the run's directory need no flag.
+    for (from, to) in [("town.sqlite", "tables.sqlite"), ("town.schema.json", "tables.schema.json")] {
+        fs::copy(folder.path().join(from), model.join(to)).unwrap();
+    }
+    let serving = Serving::start(text(&model), &[], None);
+    let body = r#"{"messages": [{"role": "user", "content": "a hotel in the south ?"}], "temperature": 0}"#;
+    let answer = serving.post("/v1/chat/completions", body);
+    assert!(answer.contains("there is the Moon in the south"), "{answer}");
 }
 
 #[test]
@@ -171,6 +180,8 @@ fn what_cannot_be_served_is_told_before_a_port_is_open() {
     );
     assert_fails(&serve(&[&model, "--context", "slide"]), 2, &["--context slide"]);
     assert_fails(&serve(&[&model, "--top-p", "7"]), 2, &["top_p"]);
+    assert_fails(&serve(&[&model, "--bookings", none]), 2, &["--bookings needs tables"]);
+    assert_fails(&serve(&[&model, "--tables", none]), 1, &["cannot use the tables", none]);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     assert_fails(

@@ -9,6 +9,8 @@ use reformer::generate::Host;
 use reformer::text::{Call, Lookup, Turn};
 use reformer_tables::{Bookings, Database, Talk};
 
+use crate::terminal::Terminal;
+
 /// The tables and the bookings.
 #[derive(Clone)]
 pub(super) struct Town(Arc<Mutex<(Database, Bookings)>>);
@@ -20,12 +22,22 @@ impl fmt::Debug for Town {
 }
 
 impl Town {
-    /// Opens the database and its schema; without a file bookings end with the server.
-    pub(super) fn open(tables: &Path, bookings: Option<&Path>) -> anyhow::Result<Self> {
+    /// Opens the database and its schema; without a file bookings end with the server. One that nobody asked for
+    /// (`optional`) need not be writable.
+    pub(super) fn open(
+        tables: &Path,
+        bookings: Option<&Path>,
+        optional: bool,
+        terminal: Terminal,
+    ) -> anyhow::Result<Self> {
         let database = Database::open_beside(tables)
             .with_context(|| format!("cannot use the tables {}", tables.display()))?;
-        let bookings = match bookings {
-            Some(path) => Bookings::open(path)?,
+        let bookings = match bookings.map(Bookings::open) {
+            Some(Err(error)) if optional => {
+                terminal.warn(format_args!("{error}; bookings are forgotten when the server ends"));
+                Bookings::in_memory()?
+            }
+            Some(opened) => opened?,
             None => Bookings::in_memory()?,
         };
         Ok(Self(Arc::new(Mutex::new((database, bookings)))))
