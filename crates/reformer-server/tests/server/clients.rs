@@ -71,3 +71,21 @@ fn curl_gets_answers_streams_and_refusals() {
     let refused: Value = serde_json::from_str(&curl("/v1/completions", &["-d", "{}"])).unwrap();
     assert!(refused["error"]["message"].as_str().unwrap().contains("application/json"));
 }
+
+#[test]
+fn a_person_talks_stops_edits_keeps_and_looks_inside_on_the_page() {
+    // Node finds playwright-core by NODE_PATH, where it is not beside this crate.
+    let there = is_there("node", &["-e", "require('playwright-core')"])
+        && is_there(
+            &std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".into()),
+            &["--version"],
+        );
+    if !there {
+        return skip("the Node package playwright-core (in NODE_PATH), or Chromium (in CHROMIUM)");
+    }
+    let service = Service::with(|setting| setting.options.inspect = true);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/page.js");
+    let url = format!("http://{}/", service.address);
+    let output = Command::new("node").args([script, &url]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -7,6 +7,7 @@ mod completions;
 mod inspect;
 mod limits;
 mod models;
+mod mutants;
 mod refusals;
 mod service;
 mod shutdown;
