@@ -86,6 +86,11 @@ impl Visitor<'_> for CountVisitor {
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Count, E> {
         Ok(Count(usize::try_from(number).unwrap_or(usize::MAX)))
     }
+
+    // What comes this way is negative: JSON's other whole numbers are unsigned.
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Count, E> {
+        Err(de::Error::invalid_value(de::Unexpected::Signed(number), &self))
+    }
 }
 
 impl<'de> Deserialize<'de> for Count {
