@@ -74,6 +74,8 @@ fn an_untrained_model_guesses_evenly_so_its_loss_is_near_the_logarithm_of_33000(
     assert!((loss - 33_000f64.ln()).abs() < 0.1, "{loss} against 10.404; the notebook prints 10.419");
 }
 
+/// The notebook prints 1 0 4 3 0 4: what fresh weights of its framework happen to say, which no file keeps. What makes
+/// them can be tested: at temperature 0 every token is the likeliest one, and remembering gives what reading anew does.
 #[test]
 fn reformer_lm_output_gen_at_temperature_0_takes_the_likeliest_token_at_every_step() {
     let tokenizer = Tokenizer::bytes();
