@@ -25,6 +25,7 @@ mod progress;
 mod prompt_text;
 mod repl;
 mod sampling;
+mod shipped;
 mod stream;
 mod style;
 mod terminal;

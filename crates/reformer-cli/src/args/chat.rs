@@ -9,9 +9,9 @@ use super::decoding::{DecodingArgs, SamplingArgs};
 /// `reformer chat`.
 #[derive(Debug, Args)]
 pub(crate) struct ChatArgs {
-    /// A run or a checkpoint directory
+    /// A run or a checkpoint directory [default: the chatbot that the command brings along]
     #[arg(value_name = "DIR")]
-    pub(crate) model: PathBuf,
+    pub(crate) model: Option<PathBuf>,
     /// Tell a story in turn, with a model of plain text: your line, then its paragraph
     #[arg(long, conflicts_with_all = ["system", "tables"])]
     pub(crate) story: bool,

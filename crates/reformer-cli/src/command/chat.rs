@@ -1,5 +1,6 @@
 //! `reformer chat`: talk to a model at a prompt, through a pipe, or once.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use reformer::generate::{ChatSession, ContextPolicy, Conversation};
@@ -12,14 +13,18 @@ use crate::interrupt::Interrupt;
 use crate::open_model::{self, OpenModel};
 use crate::repl::{self, Repl, Source, Tables, history_path};
 use crate::terminal::{BOLD, PLAIN, Terminal};
-use crate::{decoding, demo_tables, machine, number, prompt_text, sampling};
+use crate::{decoding, demo_tables, machine, number, prompt_text, sampling, shipped};
 
 /// Opens the model and talks.
 pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
     if args.story {
         return super::story::run(args, global, terminal);
     }
-    let folder = open_model::checkpoint(&args.model)?;
+    // Kept until the chat is over: it may be unpacked for this one only.
+    let shipped = args.model.is_none().then(shipped::unpack).transpose()?;
+    let own = || shipped.as_ref().map(|shipped| shipped.folder.clone());
+    let model = args.model.clone().or_else(own).unwrap_or_default();
+    let folder = open_model::checkpoint(&model)?;
     let seed = global.seed.unwrap_or_else(sampling::new_seed);
     let mut settings = sampling::resolve(&folder, &args.sampling, Some(seed))?;
     if args.load.is_some() && args.system.is_some() {
@@ -31,9 +36,9 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
         Some(path) => repl::load(path)?,
         None => Conversation::new(args.system.clone()),
     };
-    let mut opened = open_model::open_to_write(&args.model, global, terminal)?;
+    let mut opened = open_model::open_to_write(&model, global, terminal)?;
     if !opened.chats() {
-        let dir = args.model.display();
+        let dir = model.display();
         anyhow::bail!(
             "{} is a completion model: {}",
             folder.display(),
@@ -52,7 +57,7 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
         );
     }
 
-    let tables = tables(args, &opened, terminal)?;
+    let tables = tables(args, &model, &opened, terminal)?;
     if tables.is_none() && opened.tokenizer.has_lookups() {
         terminal.warn(
             "this model looks things up in tables: without --tables FILE it speaks of nothing in particular",
@@ -90,6 +95,9 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
         Some(text) => repl.once(prompt_text::without_mark(text)),
         None if terminal.stdin => {
             terminal.say(format_args!("{BOLD}{}, {seed}{PLAIN}", repl.about));
+            if shipped.is_some() {
+                terminal.say("The chatbot in the box, which knows Cambridge as it was in 2018, in lower case.");
+            }
             if let Some(tables) = &repl.tables {
                 terminal.say(tables.about());
             }
@@ -105,8 +113,13 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
 const FORBIDDEN: f32 = -1e9;
 
 /// The tables that the model may ask, with what an earlier conversation looked up.
-fn tables(args: &ChatArgs, opened: &OpenModel, terminal: Terminal) -> anyhow::Result<Option<Tables>> {
-    let own = demo_tables::of_run(&args.model, &opened.folder).filter(|_| opened.tokenizer.has_lookups());
+fn tables(
+    args: &ChatArgs,
+    model: &Path,
+    opened: &OpenModel,
+    terminal: Terminal,
+) -> anyhow::Result<Option<Tables>> {
+    let own = demo_tables::of_run(model, &opened.folder).filter(|_| opened.tokenizer.has_lookups());
     let (path, bookings) = match (&args.tables, &own) {
         (Some(path), _) => (path, args.bookings.as_deref()),
         (None, Some((path, beside))) => (path, Some(args.bookings.as_deref().unwrap_or(beside))),

@@ -15,11 +15,16 @@ use crate::{decoding, machine, open_model, prompt_text, sampling};
 
 /// Opens the model and tells.
 pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyhow::Result<ExitCode> {
-    let folder = open_model::checkpoint(&args.model)?;
+    let Some(model) = &args.model else {
+        return Err(usage(anyhow::anyhow!(
+            "--story needs a model of plain text: give its directory; `reformer train recipes/story.toml` trains one"
+        )));
+    };
+    let folder = open_model::checkpoint(model)?;
     let seed = global.seed.unwrap_or_else(sampling::new_seed);
     let settings = sampling::resolve(&folder, &args.sampling, Some(seed))?;
     let story = args.load.as_deref().map(load_story).transpose()?.unwrap_or_default();
-    let mut opened = open_model::open_to_write(&args.model, global, terminal)?;
+    let mut opened = open_model::open_to_write(model, global, terminal)?;
     let shown = folder.display();
     if opened.tokenizer.raster().is_some() {
         bail!(

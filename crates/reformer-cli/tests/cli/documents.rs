@@ -100,6 +100,7 @@ fn every_command_of_the_readme_does_what_it_is_there_for() {
             .args(["-o", "pipefail", "-c", &short])
             .current_dir(root)
             .env("PATH", &path)
+            .env("XDG_DATA_HOME", root)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

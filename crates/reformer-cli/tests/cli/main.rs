@@ -18,6 +18,7 @@ mod plot;
 mod refusals;
 mod run_directory;
 mod serve;
+mod shipped;
 mod story;
 mod tables;
 mod train;
