@@ -1,7 +1,7 @@
 //! The chatbot in the box: a model with its tables that the command carries, for a chat without a model's name.
 //!
-//! It is unpacked to `reformer/multiwoz` in the user's data folder, where its bookings are kept too. Files that are there
-//! already are compared and left alone; where nothing can be written it is unpacked for this one chat.
+//! It is unpacked to `reformer/multiwoz` in the user's data folder, where its bookings are kept too. Files that are
+//! there already are compared and left alone; where nothing can be written it is unpacked for this one chat.
 
 use std::path::{Path, PathBuf};
 
