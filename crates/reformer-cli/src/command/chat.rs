@@ -96,7 +96,8 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
         None if terminal.stdin => {
             terminal.say(format_args!("{BOLD}{}, {seed}{PLAIN}", repl.about));
             if shipped.is_some() {
-                terminal.say("The chatbot in the box, which knows Cambridge as it was in 2018, in lower case.");
+                terminal
+                    .say("The chatbot in the box, which knows Cambridge as it was in 2018, in lower case.");
             }
             if let Some(tables) = &repl.tables {
                 terminal.say(tables.about());

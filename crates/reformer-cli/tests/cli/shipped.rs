@@ -62,7 +62,10 @@ fn the_courses_three_questions_are_answered_from_the_tables() {
         assert!(lookups.contains("attraction") && lookups.contains("theatre"), "{text}\n{lookups}");
         let (text, lookups) = reply(&say(folder.path(), "Is there a hospital nearby?", seed));
         assert!(lookups.contains("hospital"), "{text}\n{lookups}");
-        assert!(text.contains("addenbrookes") || text.contains("hills rd") || text.contains("01223"), "{text}");
+        assert!(
+            text.contains("addenbrookes") || text.contains("hills rd") || text.contains("01223"),
+            "{text}"
+        );
         let taxi = "Can you book a taxi?\nFrom the Cambridge Punter to Pizza Hut City Centre.\nI want to leave at 17:15.\n";
         let output = reformer()
             .env("XDG_DATA_HOME", folder.path())
@@ -73,7 +76,8 @@ fn the_courses_three_questions_are_answered_from_the_tables() {
         assert_done(&output);
         let (said, told) = (stdout(&output), stderr(&output));
         assert!(told.contains("book taxi") && told.contains("booked, reference"), "{said}\n{told}");
-        let car = ["toyota", "skoda", "bmw", "honda", "ford", "audi", "lexus", "volvo", "volkswagen", "tesla"];
+        let car =
+            ["toyota", "skoda", "bmw", "honda", "ford", "audi", "lexus", "volvo", "volkswagen", "tesla"];
         assert!(car.iter().any(|car| said.contains(car)), "{said}\n{told}");
     }
 }
