@@ -21,7 +21,7 @@ pub(crate) struct TablesArgs {
 /// `reformer data ground`.
 #[derive(Debug, Args)]
 pub(crate) struct GroundArgs {
-    /// Dialogues with a state after each user turn, JSONL
+    /// Dialogues with a state after each user turn: JSONL, or files of Schema-Guided Dialogue and MultiWOZ 2.2
     #[arg(value_name = "FILE", required = true)]
     pub(crate) inputs: Vec<PathBuf>,
     /// Dialogues without states: those that ask for a table by its `mentions` in the schema, and that are in none of

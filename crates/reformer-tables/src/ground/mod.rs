@@ -11,8 +11,10 @@
 //! (the hotel at hand as a taxi's destination) is written as that placeholder.
 
 mod explain;
+mod guided;
 mod led;
 mod mentioned;
+mod read;
 mod report;
 mod states;
 
@@ -22,8 +24,9 @@ use reformer_text::{Call, Dialogue, Lookup, Role, Turn};
 use serde_json::json;
 
 pub use led::Led;
+pub use read::read_states;
 pub use report::Report;
-pub use states::{StateTurn, Stated, read_states};
+pub use states::{StateTurn, Stated};
 
 use self::explain::{Names, Words};
 use crate::plain::{is_any, plain};
@@ -121,7 +124,9 @@ impl<'a> Grounder<'a> {
         for table in &self.database.schema().tables {
             let mut wishes = Wishes::new();
             for name in table.names() {
-                if let Some(value) = values.get(&format!("{}-{name}", table.name)) {
+                // Some corpora write a name of two words as one: `hotel-bookday`.
+                let slot = |name: &str| values.get(&format!("{}-{name}", table.name));
+                if let Some(value) = slot(name).or_else(|| slot(&name.replace(' ', ""))) {
                     known += 1;
                     let column = table.column(name);
                     let value =

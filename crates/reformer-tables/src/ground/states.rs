@@ -5,7 +5,6 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::Path;
 
 use reformer_text::Role;
@@ -52,17 +51,8 @@ struct LineTurn {
     state: Option<BTreeMap<String, String>>,
 }
 
-/// Reads a file, packed with gzip or not.
-pub fn read_states(path: &Path) -> Result<Vec<Stated>, TablesError> {
-    let bytes = reformer_files::read(path, 1 << 32).map_err(|e| TablesError::io("read", path, e))?;
-    let mut text = String::new();
-    let unpack = |e| TablesError::io("unpack", path, e);
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        let decoder = flate2::read::MultiGzDecoder::new(bytes.as_slice());
-        decoder.take(1 << 32).read_to_string(&mut text).map_err(unpack)?;
-    } else {
-        bytes.as_slice().read_to_string(&mut text).map_err(unpack)?;
-    }
+/// The dialogues of a file's lines.
+pub(super) fn parse(text: &str, path: &Path) -> Result<Vec<Stated>, TablesError> {
     let mut dialogues = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let malformed = |problem: String| {

@@ -156,3 +156,41 @@ fn a_table_without_states_is_asked_for_where_people_mention_it() {
     assert_eq!(grounder.ground_mentioned(&taxi).unwrap(), None);
     assert_eq!(grounder.report().dialogues, 1, "those left out are not counted");
 }
+
+/// The dialogue above in MultiWOZ 2.2's form, its beginning.
+const GUIDED: &str = r#"[{"dialogue_id":"d1","services":["hotel","taxi"],"turns":[
+ {"speaker":"USER","utterance":"a place to stay in the north with 4 stars","frames":[
+   {"service":"hotel","state":{"slot_values":{"hotel-area":["north"],"hotel-stars":["4"]}}},
+   {"service":"taxi","state":{"slot_values":{}}}]},
+ {"speaker":"SYSTEM","utterance":"there is 1 : acorn guesthouse .","frames":[]},
+ {"speaker":"USER","utterance":"book it for 2 people on sunday","frames":[
+   {"service":"hotel","state":{"slot_values":{"hotel-area":["north"],"hotel-stars":["4"],
+     "hotel-bookpeople":["2"],"hotel-bookday":["sunday","on sunday"]}}}]},
+ {"speaker":"SYSTEM","utterance":"booked , the reference number is 7gawk763 ."}]}]"#;
+
+#[test]
+fn frames_of_schema_guided_files_are_states() {
+    let town = Town::new();
+    let database = town.database();
+    let path = town.folder.path().join("guided.json");
+    std::fs::write(&path, GUIDED).unwrap();
+    let mut grounder = Grounder::new(&database).unwrap();
+    let dialogue = grounder.ground(&read_states(&path).unwrap()[0]).unwrap();
+    let asked =
+        |turn: usize, nth: usize| dialogue.turns[turn].lookups[nth].call.table_values().unwrap().1.clone();
+    assert_eq!(asked(1, 0), [("area", "north"), ("stars", "4")]);
+    let noted = [("area", "north"), ("stars", "4"), ("book people", "2"), ("book day", "sunday")];
+    assert_eq!(asked(3, 0), noted);
+    assert_eq!(dialogue.turns[3].lookups[1].said(), "booked");
+    // A service without its own name in its slots.
+    let services = GUIDED.replace("\"hotel-", "\"");
+    std::fs::write(&path, services).unwrap();
+    assert_eq!(read_states(&path).unwrap()[0].turns[0].state.as_ref().unwrap()["hotel-area"], "north");
+    for (text, expected) in
+        [("[{}]", "missing field"), (r#"[{"dialogue_id":"x","turns":[]}]"#, "no frame has a state")]
+    {
+        std::fs::write(&path, text).unwrap();
+        let error = read_states(&path).unwrap_err().to_string();
+        assert!(error.contains("guided.json") && error.contains(expected), "{error}");
+    }
+}
