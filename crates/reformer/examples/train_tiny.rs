@@ -6,7 +6,7 @@
 
 use reformer::model::Model;
 use reformer::tensor::Cpu;
-use reformer::text::{Form, Tokenizer, demo};
+use reformer::text::{Dialogue, Form, Tokenizer, demo};
 use reformer::train::packing::{Corpus, Packer, Weighting};
 use reformer::train::recipe::ModelTokens;
 use reformer::train::{EvalOptions, Recipe, Trainer, evaluate};
@@ -27,18 +27,24 @@ chunk_length = 32
 kind = "bytes"
 "#;
 
+/// The built-in dialogues without their lookups, for which bytes have no tokens.
+fn dialogues(seed: u64, count: usize) -> Vec<Dialogue> {
+    let mut dialogues = demo::dialogues(seed, count);
+    dialogues.iter_mut().flat_map(|dialogue| &mut dialogue.turns).for_each(|turn| turn.lookups.clear());
+    dialogues
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let recipe = Recipe::parse(RECIPE, &[])?;
     let tokenizer = Tokenizer::bytes();
-    let corpus =
-        Corpus::encode(&tokenizer, &demo::dialogues(1, 500), Form::Marks, Weighting::ALL, "training")?;
+    let corpus = Corpus::encode(&tokenizer, &dialogues(1, 500), Form::Marks, Weighting::ALL, "training")?;
     let (end, pad) = (tokenizer.end_token(), tokenizer.pad_token());
     let config =
         recipe.model.config(ModelTokens { vocab_size: tokenizer.vocab_size(), pad, end }, recipe.seed)?;
     let model = Model::new(config, recipe.seed);
     println!("{} parameters, {} tokens", model.parameters().count(), corpus.len());
 
-    let held_out = demo::dialogues(2, 10);
+    let held_out = dialogues(2, 10);
     let measure =
         |cpu: &Cpu, model: &Model| evaluate(cpu, model, &tokenizer, &held_out, &EvalOptions::rows_of(256));
     let packer = Packer::new(corpus, &recipe, end.unwrap_or(pad), pad);
