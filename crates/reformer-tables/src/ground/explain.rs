@@ -361,7 +361,8 @@ fn written_forms(value: &str) -> Vec<String> {
     let digits = value.len() - value.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     if (1..=3).contains(&digits) && value[digits..].contains(' ') {
         for form in plains.clone() {
-            plains.push(format!("{}00{}", &form[..digits], &form[digits..]));
+            let hour = format!("{}00{}", &form[..digits], &form[digits..]);
+            plains.extend([format!("0{hour}"), hour]);
             plains.push(format!("0{form}"));
         }
     }
@@ -408,4 +409,20 @@ fn counted(said: &Words, at: usize, talk: &Talk, active: &[String]) -> Option<St
         )
     });
     (announced && said.plain[at] == about.count.to_string()).then(|| format!("{{{table}.count}}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn house_numbers_are_known_also_where_a_corpus_took_them_for_times() {
+        for (address, said) in [
+            ("83 regent street", "83:00 regent street"),
+            ("6 saint edward's passage", "06:00 saint edward's passage"),
+            ("6 saint edward's passage", "6 saint edward's passage"),
+        ] {
+            assert!(written_forms(address).contains(&plain(said)), "{said}");
+        }
+    }
 }
