@@ -1,10 +1,12 @@
 //! Who may ask, and when: keys, foreign pages, the phases of the server's life, panics.
 
 use std::any::Any;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -19,7 +21,14 @@ use crate::state::{Phase, Shared};
 pub(crate) async fn require_key(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let keys = &shared.options.keys;
     if keys.is_empty() {
-        return next.run(request).await;
+        return match shared.options.local_names.then(|| foreign_name(&request)).flatten() {
+            None => next.run(request).await,
+            Some(name) => ApiError::key(&format!(
+                "without a key this server answers as localhost or by its address, not as {name:?}; call it so, or start \
+                 it with a key"
+            ))
+            .into_response(),
+        };
     }
     let refusal = match request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes) {
         None => "this server needs a key; send the header Authorization: Bearer KEY",
@@ -30,6 +39,19 @@ pub(crate) async fn require_key(State(shared): State<Arc<Shared>>, request: Requ
         },
     };
     ApiError::key(refusal).into_response()
+}
+
+/// The name that a request calls the server by, unless it is this machine's own or an address.
+fn foreign_name(request: &Request) -> Option<String> {
+    let header =
+        request.headers().get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
+    let host = header.or_else(|| request.uri().authority().map(ToString::to_string))?;
+    let name = match host.parse::<Authority>() {
+        Ok(authority) => authority.host().trim_end_matches('.').to_ascii_lowercase(),
+        Err(_) => return Some(host),
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
+    (!address && name != "localhost" && !name.ends_with(".localhost")).then_some(name)
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {
@@ -121,6 +143,33 @@ mod tests {
         for wrong in ["", "sk-abcde", "sk-abcdefg", "othe", "sk-abcdefother"] {
             assert!(!is_one_of(wrong.as_bytes(), &keys));
         }
+    }
+
+    #[test]
+    fn names_of_this_machine_and_addresses_are_not_foreign() {
+        let named = |host: &str| {
+            let request = Request::builder().header(HOST, host).body(axum::body::Body::empty()).unwrap();
+            foreign_name(&request)
+        };
+        for own in [
+            "localhost",
+            "LOCALHOST:8080",
+            "x.localhost:1",
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "10.0.0.7",
+            "localhost.",
+        ] {
+            assert_eq!(named(own), None, "{own}");
+        }
+        for foreign in ["evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "", "a b"] {
+            assert!(named(foreign).is_some(), "{foreign}");
+        }
+        assert_eq!(
+            foreign_name(&Request::new(axum::body::Body::empty())),
+            None,
+            "an old client names nobody"
+        );
     }
 
     #[test]

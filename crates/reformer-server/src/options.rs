@@ -60,6 +60,9 @@ pub struct ServerOptions {
     pub keys: Vec<String>,
     /// Origins whose pages may call (`https://chat.example`), or `*` for all; none by default.
     pub cors_origins: Vec<String>,
+    /// Whether, where nobody needs a key, a request must call the server `localhost` or by an address. A page elsewhere
+    /// can give its own name this machine's address, and its reader's browser would then let it ask.
+    pub local_names: bool,
     /// Whether `/` is a page to talk on.
     pub page: bool,
     /// Whether `/inspect` lets clients look inside.
@@ -86,6 +89,7 @@ impl ServerOptions {
         Self {
             keys: Vec::new(),
             cors_origins: Vec::new(),
+            local_names: false,
             page: true,
             inspect: false,
             limits: Limits::default(),
@@ -103,6 +107,7 @@ impl fmt::Debug for ServerOptions {
         f.debug_struct("ServerOptions")
             .field("keys", &self.keys.len())
             .field("cors_origins", &self.cors_origins)
+            .field("local_names", &self.local_names)
             .field("page", &self.page)
             .field("inspect", &self.inspect)
             .field("limits", &self.limits)

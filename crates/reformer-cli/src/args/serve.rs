@@ -32,7 +32,7 @@ pub(crate) struct ServeArgs {
     /// A file with such keys, one a line
     #[arg(long, value_name = "FILE")]
     pub(crate) api_key_file: Option<PathBuf>,
-    /// Listen on an address that other machines reach though nobody needs a key
+    /// Listen on an address that other machines reach, or answer to any name, though nobody needs a key
     #[arg(long)]
     pub(crate) insecure: bool,
     /// Let pages of this origin call, such as https://chat.example; may be repeated, `*` is every page

@@ -164,6 +164,7 @@ fn options(args: &ServeArgs, terminal: Terminal) -> anyhow::Result<ServerOptions
     Ok(ServerOptions {
         keys,
         cors_origins: args.cors_origin.clone(),
+        local_names: args.host.is_loopback() && !args.insecure,
         page: !args.no_ui,
         inspect: args.inspect,
         limits,

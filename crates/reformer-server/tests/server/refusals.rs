@@ -202,3 +202,15 @@ fn a_body_may_come_in_pieces() {
         Transfer-Encoding: chunked\r\n\r\nb\r\n{\"content\":\r\n7\r\n \"ab\"}\n\r\n0\r\n\r\n";
     assert_eq!(service.raw(pieces).json(), json!({"tokens": [99, 100]}));
 }
+
+#[test]
+fn a_page_that_gives_its_own_name_this_machines_address_gets_nothing_without_a_key() {
+    let service = Service::with(|setting| setting.options.local_names = true);
+    let call = |host: &str| {
+        service.raw(format!("GET /v1/models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
+    };
+    let error = call("evil.example:8080").error(401);
+    assert!(error["message"].as_str().unwrap().contains("not as \"evil.example\""), "{error}");
+    assert_eq!(call("localhost:8080").status, 200);
+    assert_eq!(call("127.0.0.1").status, 200);
+}
