@@ -50,7 +50,7 @@ impl Serving {
 
     fn post(&self, path: &str, body: &str) -> String {
         self.ask(&format!(
-            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         ))
@@ -84,6 +84,8 @@ fn a_run_is_served_under_its_name_logged_and_ended_by_a_signal() {
     let again = serving.post("/v1/chat/completions", body);
     let said = |answer: &str| answer.split("\"choices\":").nth(1).unwrap().to_owned();
     assert_eq!(said(&answer), said(&again));
+    let rebound = serving.ask("GET /v1/models HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+    assert!(rebound.starts_with("HTTP/1.1 401") && rebound.contains("evil.example"), "{rebound}");
     let page = serving.ask("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert!(page.contains("<title>reformer</title>"), "{page}");
     serving.ask("GET /no%0Asuch HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
