@@ -12,6 +12,7 @@ mod args;
 mod command;
 mod decoding;
 mod demo_tables;
+mod desk;
 mod exit;
 mod figure;
 mod harmless;
@@ -29,6 +30,7 @@ mod shipped;
 mod stream;
 mod style;
 mod terminal;
+mod user_folder;
 mod waiting;
 mod wrap;
 

@@ -9,6 +9,8 @@ use anyhow::Context;
 use reformer::files;
 use tempfile::TempDir;
 
+use crate::user_folder::user_folder;
+
 /// The files of `models/multiwoz`.
 const FILES: [(&str, &[u8]); 7] = [
     ("config.json", include_bytes!("../../../models/multiwoz/config.json")),
@@ -30,7 +32,8 @@ pub(crate) struct Shipped {
 
 /// Unpacks the model, where that was not done before.
 pub(crate) fn unpack() -> anyhow::Result<Shipped> {
-    if let Some(folder) = data_folder().map(|data| data.join("reformer/multiwoz"))
+    if let Some(folder) =
+        user_folder("XDG_DATA_HOME", ".local/share").map(|data| data.join("reformer/multiwoz"))
         && write(&folder).is_ok()
     {
         return Ok(Shipped { folder, _for_once: None });
@@ -52,10 +55,4 @@ fn write(folder: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn data_folder() -> Option<PathBuf> {
-    let absolute = |path: PathBuf| path.is_absolute().then_some(path);
-    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).and_then(absolute);
-    data.or_else(|| std::env::home_dir().and_then(absolute).map(|home| home.join(".local/share")))
 }

@@ -12,7 +12,6 @@ use std::ops::ControlFlow;
 use reformer_text::{Form, Role, Turn};
 use serde::Serialize;
 
-use crate::chat::lookups::NEVER;
 use crate::decode::Generator;
 use crate::emitter::Lead;
 use crate::error::{GenerateError, Result};
@@ -68,7 +67,7 @@ impl Generator<'_> {
         let mut settings = sampling.clone();
         settings.stop.extend(tokenizer.stop_strings(form));
         // Nobody answers calls here, so the model must speak; what it would have looked up stays a placeholder.
-        settings.logit_bias.extend(tokenizer.call_tokens().into_iter().map(|id| (id, NEVER)));
+        settings.forbid_calls(tokenizer);
         let stop_tokens = tokenizer.stop_tokens(form);
         let mut talk = SelfTalk {
             turns: vec![Turn::new(Role::User, first)],

@@ -33,7 +33,7 @@ mod story;
 
 pub use beam::{BeamSearch, Hypothesis};
 pub use chain::Chain;
-pub use chat::lookups::{CALL_TOKENS, CALLS, Filling, Host, NEVER, Said, broken, said};
+pub use chat::lookups::{CALL_TOKENS, CALLS, Filling, Host, Said, broken, said};
 pub use chat::{ChatSession, Reply, prompt_of};
 pub use conversation::Conversation;
 pub use decode::{Cache, Generator};

@@ -4,9 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use reformer_text::Tokenizer;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{GenerateError, Result};
+
+/// A bias that forbids a token.
+const NEVER: f32 = -1e9;
 
 /// Sampling settings as a person writes them; [`Chain::new`](crate::Chain::new) checks them.
 ///
@@ -60,6 +64,11 @@ impl Default for Sampling {
 }
 
 impl Sampling {
+    /// Forbids the tokens that begin a call of a tool, where nobody would answer one.
+    pub fn forbid_calls(&mut self, tokenizer: &Tokenizer) {
+        self.logit_bias.extend(tokenizer.call_tokens().into_iter().map(|token| (token, NEVER)));
+    }
+
     /// Greedy decoding: always the most likely token.
     pub fn greedy() -> Self {
         Self { temperature: 0.0, ..Self::default() }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use reformer_generate::engine::{Event, Job, Offer, Sink};
 use reformer_generate::{
-    CALL_TOKENS, CALLS, Completion, Filling, Finish, GenerateError, Host, Lead, NEVER, Said, Sampling, Stats,
+    CALL_TOKENS, CALLS, Completion, Filling, Finish, GenerateError, Host, Lead, Said, Sampling, Stats,
     broken, said,
 };
 use reformer_text::{Call, Lookup, Turn};
@@ -200,8 +200,7 @@ impl Speaker {
             }
             events = self.submit(call_job(&words, &self.model)).await?;
         }
-        let forbidden = self.model.tokenizer().call_tokens().into_iter().map(|id| (id, NEVER));
-        words.sampling.logit_bias.extend(forbidden);
+        words.sampling.forbid_calls(self.model.tokenizer());
         let events = self.submit(words).await?;
         let Spoken { written, sent, mut ending } = self.words(events, host.as_mut()).await?;
         total.add(&ending.stats);

@@ -154,11 +154,10 @@ impl<'a> Check<'a> {
 
     /// The rows of a table whose names stand in a text as whole words.
     fn named(&self, table: &Table, text: &str) -> Result<Vec<Row>, TablesError> {
-        let title = &table.title().name;
         let spaced = |text: &str| format!(" {} ", words(text).map(plain).collect::<Vec<_>>().join(" "));
         let text = spaced(text);
         let rows = self.database.all_rows(table)?;
-        Ok(rows.into_iter().filter(|row| text.contains(&spaced(cell(row, title)))).collect())
+        Ok(rows.into_iter().filter(|row| text.contains(&spaced(table.title_of(row)))).collect())
     }
 
     /// What is wrong with a booking, if anything.

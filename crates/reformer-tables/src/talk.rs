@@ -131,6 +131,11 @@ impl Talk {
         Ok((table.to_owned(), wishes))
     }
 
+    /// The answer to a call: a booking for `book`, else what is found. `self` has learned it.
+    pub fn answer(&mut self, database: &Database, bookings: &mut Bookings, call: &Call) -> Lookup {
+        if call.tool == "book" { self.book(database, bookings, call) } else { self.look_up(database, call) }
+    }
+
     /// The result of a `lookup`, as JSON; `self` has learned it.
     ///
     /// Of several wishes those that name something unknown are left out: "the same people" where nobody was counted says

@@ -62,8 +62,7 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
         terminal.warn(
             "this model looks things up in tables: without --tables FILE it speaks of nothing in particular",
         );
-        let calls = opened.tokenizer.call_tokens();
-        settings.logit_bias.extend(calls.into_iter().map(|token| (token, FORBIDDEN)));
+        settings.forbid_calls(&opened.tokenizer);
     }
 
     let packed = decoding::pack(&mut opened.model, args.decoding.weights, args.decoding.attention);
@@ -109,9 +108,6 @@ pub(crate) fn run(args: &ChatArgs, global: &Global, terminal: Terminal) -> anyho
         None => repl.run(Source::stdin()),
     }
 }
-
-/// A bias that forbids a token.
-const FORBIDDEN: f32 = -1e9;
 
 /// The tables that the model may ask, with what an earlier conversation looked up.
 fn tables(

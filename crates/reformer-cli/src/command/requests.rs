@@ -9,12 +9,13 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 
-use reformer::generate::{ChatSession, ContextPolicy, Conversation, Generator, Host, Sampling};
-use reformer::text::{Call, Dialogue, Lookup, Role, Turn, demo};
+use reformer::generate::{ChatSession, ContextPolicy, Conversation, Generator, Sampling};
+use reformer::text::{Dialogue, Role, demo};
 use reformer_tables::{Bookings, Check, Database, Fault, Said, Talk};
 use serde::Serialize;
 
 use crate::args::{EvalArgs, Global};
+use crate::desk::Desk;
 use crate::exit::usage;
 use crate::interrupt::Interrupt;
 use crate::open_model::{self, OpenModel};
@@ -149,29 +150,4 @@ fn tell(report: &Report, opened: &OpenModel) -> anyhow::Result<()> {
     )?;
     writeln!(out, "seed {}, {:.0} s; -v shows what was wrong", report.seed, report.seconds)?;
     Ok(())
-}
-
-/// Answers the model's calls.
-struct Desk<'d> {
-    database: &'d Database,
-    bookings: Bookings,
-    talk: Talk,
-}
-
-impl Host for Desk<'_> {
-    fn answer(&mut self, call: &Call) -> Lookup {
-        if call.tool == "book" {
-            self.talk.book(self.database, &mut self.bookings, call)
-        } else {
-            self.talk.look_up(self.database, call)
-        }
-    }
-
-    fn fill(&self, text: &str) -> String {
-        self.talk.fill(text)
-    }
-
-    fn follow(&mut self, turns: &[Turn]) {
-        self.talk = Talk::replay(turns);
-    }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::Context;
 use reformer::generate::Host;
 use reformer::text::{Call, Lookup, Turn};
 use reformer_tables::{Bookings, Database, Talk};
 use serde_json::Value;
 
+use crate::desk;
 use crate::exit::{report, usage};
 use crate::open_model::OpenModel;
 use crate::terminal::{DIM, PLAIN, Terminal};
@@ -32,17 +32,7 @@ impl Tables {
         optional: bool,
         terminal: Terminal,
     ) -> anyhow::Result<Self> {
-        let database = Database::open_beside(tables)
-            .with_context(|| format!("cannot use the tables {}", tables.display()))?;
-        let bookings = match bookings.map(Bookings::open) {
-            Some(Ok(bookings)) => bookings,
-            Some(Err(error)) if optional => {
-                terminal.warn(format_args!("{error}; bookings are forgotten when the chat ends"));
-                Bookings::in_memory()?
-            }
-            Some(Err(error)) => return Err(error.into()),
-            None => Bookings::in_memory()?,
-        };
+        let (database, bookings) = desk::open(tables, bookings, optional, "the chat", terminal)?;
         let (talk, references) = (Talk::default(), BTreeSet::new());
         Ok(Self { database, bookings, talk, references, terminal })
     }
@@ -143,11 +133,7 @@ fn reference(lookup: &Lookup) -> Option<String> {
 
 impl Host for Tables {
     fn answer(&mut self, call: &Call) -> Lookup {
-        let lookup = if call.tool == "book" {
-            self.talk.book(&self.database, &mut self.bookings, call)
-        } else {
-            self.talk.look_up(&self.database, call)
-        };
+        let lookup = self.talk.answer(&self.database, &mut self.bookings, call);
         self.references.extend(reference(&lookup));
         self.terminal.detail(format_args!("{DIM}[{}]{PLAIN}", line(&lookup)));
         lookup

@@ -23,6 +23,7 @@ use rustyline::{
 use super::command::{ALIASES, TABLE};
 use crate::prompt_text::without_mark;
 use crate::terminal::{BOLD, PLAIN, Terminal};
+use crate::user_folder::user_folder;
 
 /// Bytes of a history file at most.
 const LARGEST_HISTORY: u64 = 1 << 26;
@@ -139,10 +140,7 @@ impl Source {
 
 /// Where the history lives: `$XDG_STATE_HOME/reformer/history`, else under `~/.local/state`.
 pub(crate) fn history_path() -> Option<PathBuf> {
-    let absolute = |path: PathBuf| path.is_absolute().then_some(path);
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).and_then(absolute);
-    let home = || std::env::home_dir().and_then(absolute).map(|home| home.join(Path::new(".local/state")));
-    state.or_else(home).map(|state| state.join("reformer/history"))
+    user_folder("XDG_STATE_HOME", ".local/state").map(|state| state.join("reformer/history"))
 }
 
 /// Makes a history file UTF-8 again: one bad byte would cost all lines after it.

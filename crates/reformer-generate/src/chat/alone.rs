@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use reformer_text::{Role, Turn};
 
 use super::ChatSession;
-use super::lookups::{Host, NEVER};
+use super::lookups::Host;
 use crate::dialogue::{DialogueEvent, SelfTalk};
 use crate::error::{GenerateError, Result};
 use crate::request::Request;
@@ -74,7 +74,7 @@ impl ChatSession<'_> {
         let chat = tokenizer.encode_chat(&self.conversation.messages_from(0), tokenizer.form(), false)?;
         let prompt: Vec<u32> = tokenizer.end_token().into_iter().chain(chat).chain([mark]).collect();
         let mut sampling = self.sampling.clone();
-        sampling.logit_bias.extend(tokenizer.call_tokens().into_iter().map(|id| (id, NEVER)));
+        sampling.forbid_calls(tokenizer);
         let stop_tokens = tokenizer.stop_tokens(tokenizer.form());
         let request = Request {
             stop_tokens: &stop_tokens,

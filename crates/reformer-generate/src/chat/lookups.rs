@@ -26,8 +26,6 @@ pub const CALLS: usize = 6;
 pub const CALL_TOKENS: usize = 160;
 /// A placeholder's bytes at most; longer text in braces is text.
 const PLACEHOLDER: usize = 66;
-/// A bias that forbids a token.
-pub const NEVER: f32 = -1e9;
 
 /// Answers calls and fills placeholders.
 pub trait Host {
@@ -196,9 +194,7 @@ impl ChatSession<'_> {
 
     fn forbidding_calls(&self) -> crate::Sampling {
         let mut sampling = self.sampling.clone();
-        sampling
-            .logit_bias
-            .extend(self.generator.tokenizer().call_tokens().into_iter().map(|id| (id, NEVER)));
+        sampling.forbid_calls(self.generator.tokenizer());
         sampling
     }
 }

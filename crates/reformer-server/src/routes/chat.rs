@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use reformer_generate::ContextPolicy;
 use reformer_generate::engine::Job;
-use reformer_generate::{ContextPolicy, NEVER};
 use reformer_text::{Call, turns_of};
 
 use super::tell_unknown;
@@ -82,8 +82,7 @@ pub(crate) async fn chat(State(shared): State<Arc<Shared>>, request: Request) ->
 
     if calling.is_none() {
         // Nobody would answer: it speaks.
-        let calls = model.tokenizer().call_tokens().into_iter().map(|id| (id, NEVER));
-        sampling.logit_bias.extend(calls);
+        sampling.forbid_calls(model.tokenizer());
     }
     let reuse = drawing.reuse(&model.defaults, &sampling);
     let job = Job {

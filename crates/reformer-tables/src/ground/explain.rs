@@ -74,9 +74,7 @@ impl Names {
         let mut names = Self::default();
         for table in &database.schema().tables {
             let rows = database.all_rows(table)?;
-            let title = &table.title().name;
-            let of = |row: &Row| row.iter().find(|(name, _)| name == title).map(|(_, value)| value.clone());
-            let titles: Vec<String> = rows.iter().map(|row| of(row).unwrap_or_default()).collect();
+            let titles: Vec<String> = rows.iter().map(|row| table.title_of(row).to_owned()).collect();
             let mut known: HashMap<String, usize> = HashMap::new();
             for (at, name) in titles.iter().enumerate() {
                 let name = plain(name);

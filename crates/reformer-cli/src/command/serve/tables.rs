@@ -4,11 +4,11 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context;
 use reformer::generate::Host;
 use reformer::text::{Call, Lookup, Turn};
 use reformer_tables::{Bookings, Database, Talk};
 
+use crate::desk;
 use crate::terminal::Terminal;
 
 /// The tables and the bookings.
@@ -30,16 +30,7 @@ impl Town {
         optional: bool,
         terminal: Terminal,
     ) -> anyhow::Result<Self> {
-        let database = Database::open_beside(tables)
-            .with_context(|| format!("cannot use the tables {}", tables.display()))?;
-        let bookings = match bookings.map(Bookings::open) {
-            Some(Err(error)) if optional => {
-                terminal.warn(format_args!("{error}; bookings are forgotten when the server ends"));
-                Bookings::in_memory()?
-            }
-            Some(opened) => opened?,
-            None => Bookings::in_memory()?,
-        };
+        let (database, bookings) = desk::open(tables, bookings, optional, "the server", terminal)?;
         Ok(Self(Arc::new(Mutex::new((database, bookings)))))
     }
 }
@@ -61,11 +52,7 @@ impl Host for Guest {
         // Whoever panicked with the lock left a database, whose transactions are whole or not at all.
         let mut town = self.town.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (database, bookings) = &mut *town;
-        if call.tool == "book" {
-            self.talk.book(database, bookings, call)
-        } else {
-            self.talk.look_up(database, call)
-        }
+        self.talk.answer(database, bookings, call)
     }
 
     fn fill(&self, text: &str) -> String {

@@ -14,13 +14,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reformer::generate::{ChatSession, ContextPolicy, Conversation, Finish, Generator, Host, Sampling};
 use reformer::model::{DecodeOptions, Packed};
 use reformer::tensor::Cpu;
-use reformer::text::{Call, Lookup, Role, Turn};
+use reformer::text::{Role, Turn};
 use reformer_tables::evaluate::gold::Gold;
 use reformer_tables::ground::{Grounder, Led};
 use reformer_tables::{Bookings, Database, Talk};
 
 use crate::args::task::Whose;
 use crate::args::{EvalArgs, Global};
+use crate::desk::Desk;
 use crate::exit::usage;
 use crate::interrupt::Interrupt;
 use crate::open_model::OpenModel;
@@ -204,29 +205,4 @@ fn gather(
     }
     held.sort_by_key(|(at, _)| *at);
     failed.map_or(Ok(held), Err)
-}
-
-/// Answers a dialogue's calls.
-struct Desk<'a> {
-    database: &'a Database,
-    bookings: Bookings,
-    talk: Talk,
-}
-
-impl Host for Desk<'_> {
-    fn answer(&mut self, call: &Call) -> Lookup {
-        if call.tool == "book" {
-            self.talk.book(self.database, &mut self.bookings, call)
-        } else {
-            self.talk.look_up(self.database, call)
-        }
-    }
-
-    fn fill(&self, text: &str) -> String {
-        self.talk.fill(text)
-    }
-
-    fn follow(&mut self, turns: &[Turn]) {
-        self.talk = Talk::replay(turns);
-    }
 }
